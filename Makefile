@@ -1,0 +1,145 @@
+# One Makefile, no recursion: a/b.c -> $(BUILD)/obj/a/b.o, programs in $(BUILD)/bin/. `make help` lists the targets.
+.DELETE_ON_ERROR:
+.SUFFIXES:
+.DEFAULT_GOAL := all
+
+VERSION := $(shell cat VERSION)
+PREFIX ?= /usr/local
+DESTDIR ?=
+CC ?= gcc
+AR ?= ar
+OBJCOPY ?= objcopy
+PYTEST ?= python3 -m pytest
+WERROR ?= -Werror
+SAN ?=
+COV ?=
+
+# Variants live beside the plain build: build/san, build/tsan, build/cov.
+ifeq ($(SAN),1)
+VARIANT := san
+VARIANT_FLAGS := -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
+OPT := -O1
+else ifeq ($(SAN),thread)
+VARIANT := tsan
+VARIANT_FLAGS := -fsanitize=thread -fno-omit-frame-pointer
+OPT := -O1
+else ifeq ($(COV),1)
+VARIANT := cov
+VARIANT_FLAGS := --coverage
+OPT := -O0
+else
+VARIANT :=
+VARIANT_FLAGS := -fstack-protector-strong -D_FORTIFY_SOURCE=2
+OPT := -O2
+endif
+ifeq ($(VARIANT),)
+BUILD ?= build
+else
+BUILD ?= build/$(VARIANT)
+endif
+
+WARN := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wvla -Wformat=2 -Wstrict-prototypes -Wmissing-prototypes \
+        -Wcast-qual -Wundef $(WERROR)
+TEST_WARN := $(filter-out -Wconversion,$(WARN))
+GEN := $(BUILD)/gen
+CPPFLAGS += -I. -isystem $(GEN) -D_GNU_SOURCE -DHQ_VERSION='"$(VERSION)"' -MD -MP
+CFLAGS_ALL = -std=c11 -g $(OPT) $(VARIANT_FLAGS) $(CFLAGS)
+CXXFLAGS_ALL = -std=c++17 -g $(OPT) $(VARIANT_FLAGS) $(CXXFLAGS)
+LDFLAGS_ALL = $(VARIANT_FLAGS) $(LDFLAGS)
+
+# ---- third-party libraries: static where the system has the archive
+LIBDIR := $(shell $(CC) -print-file-name=libc.so | xargs dirname | xargs realpath 2>/dev/null)
+static = $(if $(wildcard $(LIBDIR)/lib$(1).a),-l:lib$(1).a,-l$(1))
+NNG_LIB := $(BUILD)/nng/libnng.a
+NNG_LIBS := $(NNG_LIB) $(call static,mbedtls) $(call static,mbedx509) $(call static,mbedcrypto)
+BASE_LIBS := $(call static,sodium) $(call static,protobuf-c) $(call static,jansson) $(call static,yaml) \
+             $(call static,ev) -lm -lpthread
+HWLOC_LIBS := $(call static,hwloc) -ludev -lm -lpthread
+
+# ---- sources
+PROTO := $(wildcard proto/*.proto)
+PROTO_C := $(PROTO:proto/%.proto=$(GEN)/proto/%.pb-c.c)
+PROTO_H := $(PROTO_C:.c=.h)
+COMMON_SRC := $(wildcard common/*.c)
+CORE_SRC := $(wildcard hqd/core/*.c hqd/sched/*.c)
+AGENT_SRC := $(wildcard hq-workerd/core/*.c)
+HQD_SRC := $(filter-out hqd/main.c,$(wildcard hqd/*.c))
+WORKERD_SRC := $(filter-out hq-workerd/main.c,$(wildcard hq-workerd/*.c))
+HQ_SRC := $(filter-out hq/main.c,$(wildcard hq/*.c))
+SIM_SRC := $(wildcard tests/sim/*.c)
+obj = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
+
+COMMON_LIB := $(BUILD)/lib/libcommon.a
+CORE_LIB := $(BUILD)/lib/libhqdcore.a
+AGENT_LIB := $(BUILD)/lib/libagent.a
+HQD_LIB := $(BUILD)/lib/libhqd.a
+WORKERD_LIB := $(BUILD)/lib/libworkerd.a
+HQ_LIB := $(BUILD)/lib/libhq.a
+BINS := $(foreach p,hqd hq-workerd hq,$(if $(wildcard $(p)/main.c),$(BUILD)/bin/$(p)))
+
+.PHONY: all
+all: $(BINS) ## build the programs into build/bin/
+
+$(GEN)/proto/%.pb-c.c $(GEN)/proto/%.pb-c.h &: proto/%.proto | $(GEN)/proto
+	protoc-c --c_out=$(GEN) $<
+$(GEN)/proto:
+	mkdir -p $@
+
+$(BUILD)/obj/gen/%.o: $(GEN)/proto/%.c
+	@mkdir -p $(@D)
+	$(CC) -I$(GEN) -D_GNU_SOURCE -std=c11 -g $(OPT) $(VARIANT_FLAGS) -c $< -o $@
+$(BUILD)/obj/tests/%.o: tests/%.c | $(PROTO_H)
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(CFLAGS_ALL) $(TEST_WARN) -c $< -o $@
+$(BUILD)/obj/bench/%.o: bench/%.c | $(PROTO_H)
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(CFLAGS_ALL) $(TEST_WARN) -c $< -o $@
+$(BUILD)/obj/%.o: %.c | $(PROTO_H)
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(CFLAGS_ALL) $(WARN) -c $< -o $@
+.SECONDARY:
+
+$(COMMON_LIB): $(call obj,$(COMMON_SRC)) $(PROTO_C:$(GEN)/proto/%.c=$(BUILD)/obj/gen/%.o)
+$(CORE_LIB): $(call obj,$(CORE_SRC))
+$(AGENT_LIB): $(call obj,$(AGENT_SRC))
+$(HQD_LIB): $(call obj,$(HQD_SRC))
+$(WORKERD_LIB): $(call obj,$(WORKERD_SRC))
+$(HQ_LIB): $(call obj,$(HQ_SRC))
+$(BUILD)/lib/%.a:
+	@mkdir -p $(@D)
+	@rm -f $@
+	$(AR) rcs $@ $^
+
+# Debian's nng with four of its symbols redirected to common/nng_cure.c (docs/decisions).
+NNG_VERSION := $(shell pkg-config --modversion nng 2>/dev/null)
+$(NNG_LIB): $(LIBDIR)/libnng.a
+	@mkdir -p $(@D)
+	$(OBJCOPY) --redefine-sym sendmsg=nng_cure_sendmsg --redefine-sym readv=nng_cure_readv \
+	  --redefine-sym epoll_wait=nng_cure_epoll_wait --redefine-sym sysconf=nng_cure_sysconf $< $@
+	@nm -u $@ | awk '$$2 ~ /^(sendmsg|readv|epoll_wait|sysconf)$$/ {bad = 1} $$2 ~ /^nng_cure_/ {seen[$$2] = 1} \
+	  END {n = 0; for (s in seen) n++; if (bad || n != 4) {print "nng: cures not in place"; exit 1}}'
+
+$(BUILD)/bin/hqd: $(BUILD)/obj/hqd/main.o $(HQD_LIB) $(CORE_LIB) $(COMMON_LIB) $(NNG_LIB)
+	@mkdir -p $(@D)
+	$(CC) $(LDFLAGS_ALL) -o $@ $(filter %.o,$^) $(HQD_LIB) $(CORE_LIB) $(COMMON_LIB) $(NNG_LIBS) $(BASE_LIBS)
+$(BUILD)/bin/hq-workerd: $(BUILD)/obj/hq-workerd/main.o $(WORKERD_LIB) $(AGENT_LIB) $(COMMON_LIB) $(NNG_LIB)
+	@mkdir -p $(@D)
+	$(CC) $(LDFLAGS_ALL) -o $@ $(filter %.o,$^) $(WORKERD_LIB) $(AGENT_LIB) $(COMMON_LIB) $(NNG_LIBS) $(BASE_LIBS) $(HWLOC_LIBS)
+# hq is fully static in the plain build: it starts twice as fast.
+$(BUILD)/bin/hq: $(BUILD)/obj/hq/main.o $(HQ_LIB) $(COMMON_LIB) $(NNG_LIB)
+	@mkdir -p $(@D)
+	$(CC) $(LDFLAGS_ALL) $(if $(VARIANT),,-static) -o $@ $(filter %.o,$^) $(HQ_LIB) $(COMMON_LIB) $(NNG_LIBS) $(BASE_LIBS)
+
+# ---- tests
+UNIT_SRC := $(wildcard tests/unit/test_*.c)
+UNIT_BINS := $(UNIT_SRC:tests/unit/%.c=$(BUILD)/unit/%)
+UNIT_HELP := $(call obj,$(filter-out $(UNIT_SRC),$(wildcard tests/unit/*.c)))
+$(BUILD)/unit/%: $(BUILD)/obj/tests/unit/%.o $(UNIT_HELP) $(HQD_LIB) $(CORE_LIB) $(WORKERD_LIB) $(AGENT_LIB) $(HQ_LIB) $(COMMON_LIB) $(NNG_LIB)
+	@mkdir -p $(@D)
+	$(CC) $(LDFLAGS_ALL) -o $@ $< $(UNIT_HELP) $(HQD_LIB) $(CORE_LIB) $(WORKERD_LIB) $(AGENT_LIB) $(HQ_LIB) $(COMMON_LIB) \
+	  $(NNG_LIBS) $(BASE_LIBS) $(HWLOC_LIBS) -lcmocka
+
+-include Makefile.targets
+
+ALL_OBJ := $(shell find $(BUILD)/obj -name '*.d' 2>/dev/null)
+-include $(ALL_OBJ)

@@ -1,0 +1,35 @@
+/* limits.h - every bound of the suite: value, reason, fate of what exceeds it. */
+#ifndef HQ_COMMON_LIMITS_H
+#define HQ_COMMON_LIMITS_H
+
+/* Wire. A message over it is refused by the sender; a peer that announces one is dropped. */
+#define HQ_MSG_BYTES_MAX (1u << 20)         /* payload of one message, sealed or not; larger things go in parts or pages */
+#define HQ_FRAME_BYTES_MAX (HQ_MSG_BYTES_MAX + 4096u) /* with header, seal and routing; nng's RECVMAXSZ */
+#define HQ_PAGE_BYTES 700000u               /* an answer's page is closed at this size: room for the last row */
+#define HQ_UPLOAD_BYTES_MAX (1u << 30)      /* all parts of one submit; refused beyond */
+#define HQ_UPLOADS_PER_PEER_MAX 4u          /* unfinished uploads of one session; the oldest is dropped */
+#define HQ_INFLIGHT_PER_PEER_MAX 32u        /* nng drops more than 64 queued replies per peer; a peer with more is kicked */
+#define HQ_SESSIONS_MAX 65536u              /* sealed sessions; beyond, the oldest one never used goes */
+#define HQ_HANDSHAKE_MS_MAX 10000           /* a session that carried no message by then is dropped */
+
+/* Values from users. Refused with a text beyond. */
+#define HQ_RANGES_MAX (1u << 20)            /* ranges in one set */
+#define HQ_VARIANTS_MAX 32u                 /* variants of a request (spec/workers.md 6.4) */
+#define HQ_RESOURCES_MAX 64u                /* resources of a worker or a variant */
+#define HQ_POOL_VALUES_MAX (1u << 16)       /* values of one pool */
+#define HQ_POOL_GROUPS_MAX 256u             /* coupling names groups by 0-255 */
+#define HQ_TASKS_PER_SUBMIT_MAX (1u << 28)  /* ids of one submit */
+#define HQ_ARGS_BYTES_MAX (512u << 10)      /* argv and env of one body: must fit a message */
+#define HQ_STDIN_BYTES_MAX (64u << 20)      /* --stdin data of one submit, goes up in parts */
+#define HQ_NAME_BYTES_MAX 65536u            /* job name, group, host name */
+#define HQ_REASON_BYTES_MAX 200u            /* cancel reason (spec/cli.md 3.6) */
+#define HQ_ERROR_TEXT_BYTES_MAX 2304u       /* error text of a task: 2048 plus the note that it was cut */
+#define HQ_NOTIFY_BYTES_MAX 1024u           /* task notify */
+#define HQ_CRASH_LIMIT_MAX 65535u
+
+/* Files. Refused beyond. */
+#define HQ_ACCESS_BYTES_MAX 65536u
+#define HQ_SETTINGS_BYTES_MAX (1u << 20)
+#define HQ_RECORD_BYTES_MAX (4u << 20)      /* one journal record */
+
+#endif
