@@ -139,6 +139,7 @@ $(BUILD)/unit/%: $(BUILD)/obj/tests/unit/%.o $(UNIT_HELP) $(HQD_LIB) $(CORE_LIB)
 	$(CC) $(LDFLAGS_ALL) -o $@ $< $(UNIT_HELP) $(HQD_LIB) $(CORE_LIB) $(WORKERD_LIB) $(AGENT_LIB) $(HQ_LIB) $(COMMON_LIB) \
 	  $(NNG_LIBS) $(BASE_LIBS) $(HWLOC_LIBS) -lcmocka
 
+-include tests/sim/sim.mk
 -include Makefile.targets
 
 ALL_OBJ := $(shell find $(BUILD)/obj -name '*.d' 2>/dev/null)
