@@ -21,7 +21,7 @@ struct hq_arena {
 
 void hq_arena_init(struct hq_arena *a, size_t bytes_max); /* allocates nothing yet */
 void hq_arena_fini(struct hq_arena *a);                   /* also the cleanup form */
-void hq_arena_reset(struct hq_arena *a);                  /* keeps the first block for reuse */
+void hq_arena_reset(struct hq_arena *a);                  /* keeps the largest block up to 256 KiB for reuse */
 void *hq_arena_alloc(struct hq_arena *a, size_t bytes);   /* zeroed, 16-byte aligned */
 void *hq_arena_array(struct hq_arena *a, size_t count, size_t item_bytes); /* product checked */
 HQ_MUST_CHECK void *hq_arena_try(struct hq_arena *a, size_t bytes); /* not zeroed */

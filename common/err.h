@@ -21,7 +21,7 @@ struct hq_err {
 int hq_err_set(struct hq_err *err, int code, const char *fmt, ...) HQ_PRINTF(3, 4);
 /* As hq_err_set, with ": " and the system's text of `code`, in the form "<text>: No such file or directory (os error 2)". */
 int hq_err_sys(struct hq_err *err, int code, const char *fmt, ...) HQ_PRINTF(3, 4);
-/* Puts "<formatted text>: " in front of the present text; returns the present code. */
+/* Puts "<formatted text>: " in front of the present text; returns the present code (-EINVAL with err NULL). */
 int hq_err_prefix(struct hq_err *err, const char *fmt, ...) HQ_PRINTF(2, 3);
 /* Makes the present text the cause of a new outer sentence (spec/output.md 1.5, one cause form):
  * "<outer>\n\nCaused by:\n    <old text>". Returns the present code. */

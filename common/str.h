@@ -48,6 +48,8 @@ ptrdiff_t hq_str_find_byte(struct hq_str s, char c);        /* offset or -1 */
 /* Splits at the first `sep`: *ret_head before it, *rest behind it; false (head = all, rest empty) without one. */
 bool hq_str_split(struct hq_str *rest, char sep, struct hq_str *ret_head);
 char *hq_str_dupz(struct hq_str s);   /* heap, NUL-terminated, aborts without memory */
+/* First character of s (not empty): its bytes and *ret_cp, or minus the number of bytes of the broken sequence. */
+int hq_utf8_step(struct hq_str s, uint32_t *ret_cp);
 bool hq_str_is_utf8(struct hq_str s); /* strict: no surrogates, no overlong forms */
 /* Columns a terminal needs: escape sequences 0, wide characters 2, invalid bytes 1. */
 size_t hq_str_width(struct hq_str s);

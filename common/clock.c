@@ -1,0 +1,26 @@
+#include "common/clock.h"
+
+#include <time.h>
+
+static int64_t read_clock(clockid_t id, int64_t per_second)
+{
+    struct timespec ts = {0};
+    int rc = clock_gettime(id, &ts);
+    HQ_ASSERT(rc == 0);
+    return (int64_t)ts.tv_sec * per_second + (int64_t)ts.tv_nsec / (1000000000 / per_second);
+}
+
+hq_ms hq_clock_ms(void)
+{
+    return read_clock(CLOCK_MONOTONIC, 1000);
+}
+
+int64_t hq_clock_us(void)
+{
+    return read_clock(CLOCK_MONOTONIC, 1000000);
+}
+
+hq_wall_ms hq_clock_wall_ms(void)
+{
+    return read_clock(CLOCK_REALTIME, 1000);
+}
