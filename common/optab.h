@@ -117,6 +117,8 @@ struct hq_parsed {
     void *args;            /* the command's argument struct, in the arena, aligned for anything */
     uint64_t given;        /* bit i: row i of cmd->opts came from the command line or the environment */
     uint64_t typed;        /* bit i: from the command line */
+    int word_ix[HQ_COMMAND_DEPTH_MAX]; /* index in argv of each word that named a command: "job", "list" */
+    size_t word_count;
 };
 /* Was the option (long name, or display name of a positional) given by command line or environment? */
 bool hq_parsed_given(const struct hq_parsed *p, const char *name);
