@@ -52,6 +52,9 @@ struct hq_pools {
 /* KIND after "NAME=" or, with is_cpus, also a plain N. */
 HQ_MUST_CHECK int hq_pool_parse(struct hq_pool *ret, struct hq_str name, struct hq_str kind, bool is_cpus,
                                 struct hq_arena *arena, struct hq_err *err);
+/* NAME "=" KIND, as --resource gives it: error marks stand under the whole text. */
+HQ_MUST_CHECK int hq_pool_parse_def(struct hq_pool *ret, struct hq_str text, struct hq_arena *arena,
+                                    struct hq_err *err);
 /* R1[G1]:R2[G2][=W],... against the sorted pools. */
 HQ_MUST_CHECK int hq_coupling_parse(struct hq_pools *pools, struct hq_str text, struct hq_arena *arena,
                                     struct hq_err *err);

@@ -75,6 +75,8 @@ void hq_buf_printf(struct hq_buf *b, const char *fmt, ...) HQ_PRINTF(2, 3);
 void hq_buf_vprintf(struct hq_buf *b, const char *fmt, va_list ap) HQ_PRINTF(2, 0);
 /* Appends s with control characters and invalid UTF-8 as \xNN, \n as \n, backslash doubled: for log lines. */
 void hq_buf_escaped(struct hq_buf *b, struct hq_str s);
+/* Appends s in double quotes, as paths stand in error texts: quote, backslash and control characters escaped. */
+void hq_buf_quoted(struct hq_buf *b, struct hq_str s);
 /* Appends s with invalid UTF-8 replaced by U+FFFD. */
 void hq_buf_utf8_lossy(struct hq_buf *b, struct hq_str s);
 char *hq_buf_take(struct hq_buf *b); /* heap string; the buffer is empty again; never NULL */
