@@ -129,6 +129,22 @@ void *hq_arena_array(struct hq_arena *a, size_t count, size_t item_bytes)
     return hq_arena_alloc(a, bytes);
 }
 
+void hq_arena_grow(struct hq_arena *a, void *pp, size_t *cap, size_t need, size_t item_bytes)
+{
+    if (need <= *cap) {
+        return;
+    }
+    size_t new_cap = HQ_MAX(HQ_MAX(*cap * 2, need), (size_t)8);
+    void *old = NULL;
+    memcpy(&old, pp, sizeof old);
+    void *fresh = hq_arena_array(a, new_cap, item_bytes);
+    if (old != NULL && *cap > 0) {
+        memcpy(fresh, old, *cap * item_bytes);
+    }
+    memcpy(pp, &fresh, sizeof fresh);
+    *cap = new_cap;
+}
+
 char *hq_arena_strz(struct hq_arena *a, struct hq_str s)
 {
     size_t bytes = 0;

@@ -27,6 +27,8 @@ void *hq_arena_array(struct hq_arena *a, size_t count, size_t item_bytes); /* pr
 HQ_MUST_CHECK void *hq_arena_try(struct hq_arena *a, size_t bytes); /* not zeroed */
 struct hq_str hq_arena_str(struct hq_arena *a, struct hq_str s);    /* copy, NUL-terminated */
 char *hq_arena_strz(struct hq_arena *a, struct hq_str s);           /* the same as char * */
+/* Makes room for `need` items in the array *pp (of *cap items, NULL at first): doubles, the old array stays behind. */
+void hq_arena_grow(struct hq_arena *a, void *pp, size_t *cap, size_t need, size_t item_bytes);
 char *hq_arena_printf(struct hq_arena *a, const char *fmt, ...) HQ_PRINTF(2, 3);
 
 #endif
