@@ -1,7 +1,7 @@
 /* submit_args.h - options of submit and job submit as rows, shared with #HQ lines.
  *
  * Purpose    one table parses the command line and the directives; submit_args_merge joins the two.
- * Ownership  texts borrow argv or the directive's words; lists lie in the arena; `array` is heap for the whole run.
+ * Ownership  texts borrow argv or the words of directives; lists lie in the arena; `array` is heap for the whole run.
  * Threads    pure.
  * Units      ms; amounts and weights in 1/10000.
  * Errors     parsers are hq_opt_parse_fn; merge: -EINVAL with the sentence for the user (exit 1).
