@@ -33,8 +33,8 @@ enum hq_opt_flag {
     HQ_OPT_POSITIONAL = 1 << 0,     /* `name` is its display name in capitals: "SELECTOR" */
     HQ_OPT_REQUIRED = 1 << 1,
     HQ_OPT_REPEAT = 1 << 2,         /* may be given again and adds up; everything else is an error the second time */
-    HQ_OPT_TRAILING = 1 << 3,       /* positional; from its first word on everything belongs to it, options too */
-    HQ_OPT_AFTER_DASHES = 1 << 4,   /* positional; takes what stands behind "--" (and further bare words) */
+    HQ_OPT_TRAILING = 1 << 3,       /* positional (hq_opt_strv); from its first word on all belongs to it, options too */
+    HQ_OPT_MORE_WORDS = 1 << 4,     /* `values` goes on behind its NULL: words that work but are not shown */
     HQ_OPT_GLOBAL = 1 << 5,         /* accepted by every command; heading GLOBAL OPTIONS of --help */
     HQ_OPT_HIDDEN = 1 << 6,         /* not in help, completion, usage lines */
     HQ_OPT_OPTIONAL_VALUE = 1 << 7, /* a following word is its value only if it is one of `values`; bare = `bare` */
@@ -43,7 +43,6 @@ enum hq_opt_flag {
     HQ_OPT_RAW_ERROR = 1 << 10,     /* the parser's text is the whole message after "error: " */
     HQ_OPT_RAW_USAGE = 1 << 11,     /* the same, followed by the usage line */
     HQ_OPT_OLD = 1 << 12,           /* older spelling: works, hidden, one INFO hint naming `instead` */
-    HQ_OPT_NO_ENV_CHECK = 1 << 13,  /* an unusable environment value counts as unset */
 };
 
 enum hq_complete { /* what a shell offers for the value */
@@ -62,11 +61,13 @@ struct hq_opt {
     hq_opt_parse_fn parse;      /* NULL = flag */
     size_t at;                  /* offset of the target */
     const char *def;            /* parsed when neither given nor in the environment; shown by --help */
-    const char *bare;           /* HQ_OPT_OPTIONAL_VALUE: value of the bare option */
-    const char *const *values;  /* NULL-terminated list of allowed words */
+    const char *bare;           /* value of the bare option; without HQ_OPT_OPTIONAL_VALUE it never takes another one */
+    const char *const *values;  /* NULL-terminated list of allowed words (the empty text then counts as no value) */
     const char *conflicts;      /* names separated by blanks; one side is enough */
     const char *help;           /* one sentence, ending with a dot */
-    const char *instead;        /* HQ_OPT_OLD: the present spelling as the hint shows it ("--journal") */
+    const char *instead;        /* HQ_OPT_OLD: the present spelling as the hint shows it ("--journal"). If it is just the
+                                 * name of a row, that row counts as given too and the two exclude each other. NULL:
+                                 * without effect, the hint says so */
     enum hq_complete complete;
     uint32_t flags;             /* enum hq_opt_flag */
 };
@@ -106,7 +107,8 @@ struct hq_command {
     size_t args_bytes;                 /* size of the argument struct; 0 with no options */
     const struct hq_command *subs;
     size_t sub_count;
-    hq_command_fn run;                 /* NULL for a command that only has sub-commands */
+    hq_command_fn run;                 /* NULL for a command that only has sub-commands; with none of these either: it
+                                        * is gone, `instead` is the tip of the error */
     const char *instead;               /* old spelling of a command: hidden, one INFO hint ("hq job list") */
     uint32_t kind;                     /* free for the program: tells apart spellings that share `run` */
 };
@@ -135,7 +137,7 @@ struct hq_optab {
     const struct hq_command *root;       /* name = program word ("hq") */
     const struct hq_opt *globals;        /* HQ_OPT_GLOBAL rows */
     size_t global_count;
-    void *global_args;                   /* zeroed by the parser */
+    void *global_args;                   /* zeroed by the caller */
     const char *version;                 /* printed by --version / -V of the root, one line without newline */
     char *const *envp;                   /* "NAME=value" list, NULL = none */
     bool color_out;                      /* help may be coloured */
