@@ -12,6 +12,16 @@
 #define HQ_SESSIONS_MAX 65536u              /* sealed sessions; beyond, the oldest one never used goes */
 #define HQ_HANDSHAKE_MS_MAX 10000           /* a session that carried no message by then is dropped */
 
+#define HQ_NET_STRANGERS_MAX 512u           /* connections without a valid message yet; beyond, the oldest is closed */
+#define HQ_NET_STRIKES_MAX 4u               /* bad frames of one connection; it is closed */
+#define HQ_NET_ORPHAN_MS_MAX 30000          /* a session without a connection is forgotten; its peer opens a new one */
+#define HQ_NET_RECEIVES 64u                 /* messages between nng and the loop; beyond, peers wait */
+#define HQ_NET_RECV_QUEUE 64                /* messages inside nng before that; beyond, peers wait */
+#define HQ_NET_SEND_QUEUE 8192              /* nng's maximum; beyond, answers wait for a timer, notes are lost */
+#define HQ_NET_CALLS_MAX 8u                 /* calls out of one client; beyond, -EBUSY */
+#define HQ_NET_SUBSCRIBERS_MAX 4096u        /* connections to a publisher; beyond, refused */
+#define HQ_NET_NOTE_BYTES_MAX 4096u         /* one note; they are hints of some 50 bytes */
+
 /* Values from users. Refused with a text beyond. */
 #define HQ_RANGES_MAX (1u << 20)            /* ranges in one set */
 #define HQ_VARIANTS_MAX 32u                 /* variants of a request (spec/workers.md 6.4) */
@@ -20,6 +30,8 @@
 #define HQ_POOL_GROUPS_MAX 256u             /* coupling names groups by 0-255 */
 #define HQ_TASKS_PER_SUBMIT_MAX (1u << 28)  /* ids of one submit */
 #define HQ_ARGS_BYTES_MAX (512u << 10)      /* argv and env of one body: must fit a message */
+#define HQ_ENTRY_BYTES_MAX (512u << 10)     /* one line or JSON element: must fit a message (an exec takes 128 KiB) */
+#define HQ_PART_BYTES 800000u               /* a part of a submit is closed at this size: room for the last entry */
 #define HQ_STDIN_BYTES_MAX (64u << 20)      /* --stdin data of one submit, goes up in parts */
 #define HQ_NAME_BYTES_MAX 65536u            /* job name, group, host name */
 #define HQ_REASON_BYTES_MAX 200u            /* cancel reason (spec/cli.md 3.6) */
@@ -31,5 +43,7 @@
 #define HQ_ACCESS_BYTES_MAX 65536u
 #define HQ_SETTINGS_BYTES_MAX (1u << 20)
 #define HQ_RECORD_BYTES_MAX (4u << 20)      /* one journal record */
+#define JOURNAL_PENDING_BYTES_MAX (64u << 20) /* records that wait for a slow disk; changes are refused beyond */
+#define HQ_RECORD_SEGMENTS_MAX 1000u        /* files of one journal (each failed disk write adds one); then changes are refused until a prune */
 
 #endif

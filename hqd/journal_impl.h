@@ -1,0 +1,96 @@
+/* journal_impl.h - what the journal's own files share: its state, and who may touch it.
+ *
+ * Purpose    journal.c (the loop's side), journal_writer.c (writing, fdatasync, a new file after a failure),
+ *            journal_reader.c (reading and prune). Nobody else includes this.
+ * Threads    "mu" = under the mutex; "loop", "writer" = that thread alone.
+ */
+#ifndef HQ_HQD_JOURNAL_IMPL_H
+#define HQ_HQD_JOURNAL_IMPL_H
+
+#include <pthread.h>
+#include <sys/queue.h>
+
+#include "hqd/journal.h"
+
+struct journal_chunk { /* one batch; lives until a commit covers it */
+    TAILQ_ENTRY(journal_chunk) link;
+    struct hq_buf bytes;
+    uint64_t before_seq; /* number of the record before it */
+    uint64_t last_seq;
+    bool is_written;
+};
+TAILQ_HEAD(journal_chunks, journal_chunk);
+
+struct journal_switch { /* a pruned file that waits for the writer */
+    char *tmp_path;
+    int fd;
+    uint64_t copied_seq;       /* last record that it has */
+    uint64_t copied_last_in_file;
+    uint64_t bytes;
+    struct hq_record_head head;
+    struct journal_index index;
+    bool is_done;
+    int rc;
+    struct hq_err err;
+};
+
+struct journal {
+    struct journal_conf conf;  /* const after create */
+    char *path;                /* const */
+    pthread_t writer;
+    pthread_t syncer;
+    pthread_t reader;
+    bool has_threads;
+
+    /* loop */
+    struct hq_buf open;        /* the present batch */
+    uint64_t open_before_seq;
+    uint64_t appended_seq;
+
+    pthread_mutex_t mu;
+    pthread_cond_t wake_writer;
+    pthread_cond_t wake_syncer;
+    pthread_cond_t wake_reader;
+    pthread_cond_t progress;   /* for journal_finish, recovery and prune */
+    /* mu */
+    struct journal_chunks chunks; /* oldest first; all that no commit covers */
+    struct journal_chunk *spare;  /* memory of the last one */
+    size_t pending_bytes;         /* in chunks */
+    uint64_t written_seq;
+    uint64_t committed_seq;
+    uint64_t want_seq;            /* commit asked for up to here */
+    uint64_t file_bytes;
+    uint64_t synced_bytes;        /* of the live file */
+    struct hq_record_head head;   /* of the live file */
+    struct journal_index index;
+    int fd;                       /* written by the writer only */
+    bool is_syncing;
+    bool is_posted;               /* on_progress is on its way */
+    bool is_failing;
+    bool is_lost;
+    bool is_stopping;
+    struct hq_err why;
+    struct journal_switch *pruned;
+    struct journal_read *reads;   /* first in, first out */
+    struct journal_read **reads_tail;
+    bool is_pruning;
+    pthread_t pruner;             /* while is_pruning */
+
+    /* writer */
+    uint64_t marked_bytes;        /* last offset that a mark has named */
+    hq_ms wrote_at_ms;
+    hq_ms retry_ms;               /* pause before the next attempt at a new file */
+};
+
+void journal_post_progress_thr(struct journal *j); /* mu held */
+void *journal_writer_main(void *arg);
+void *journal_syncer_main(void *arg);
+void *journal_reader_main(void *arg);
+/* Writes all of it; negative errno. */
+int journal_write_all_thr(int fd, struct hq_str bytes, struct hq_err *err);
+/* fsync of the directory that `path` lies in; makes names durable. */
+int journal_sync_dir_thr(const char *path, struct hq_err *err);
+/* Creates `path` (which must not exist) with its head, for writing. */
+int journal_new_file_thr(const char *path, const struct hq_record_head *head, struct hq_err *err);
+
+#endif
