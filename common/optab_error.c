@@ -279,7 +279,7 @@ optab_err_value(struct optab_parse *p, const struct hq_opt *opt, struct hq_str v
         return false;
     }
     put_error(p, "invalid value ");
-    put_quoted(p, OPTAB_BAD, value);
+    put_quoted(p, OPTAB_BAD, opt->parse == hq_opt_words ? reason : value);
     optab_putz(&p->text, OPTAB_PLAIN, " for ");
     put_quoted_opt(p, OPTAB_LITERAL, opt);
     static const char *const flag_words[] = {"true", "false", NULL};

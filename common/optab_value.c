@@ -123,7 +123,7 @@ hq_opt_words(const struct hq_opt *opt, struct hq_str value, void *target, struct
         has_more = hq_str_split(&value, ',', &word);
         int index = word_index(opt, word);
         if (index < 0) {
-            return hq_err_set(err, -EINVAL, "unknown word");
+            return hq_err_set(err, -EINVAL, "%.*s", HQ_STR_FMT(word)); /* the one that is wrong */
         }
         bits |= UINT32_C(1) << index;
     }
