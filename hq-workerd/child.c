@@ -1,0 +1,114 @@
+/* child.c - after clone the child runs on its own stack in our memory: system calls only, no libc state, no locks.
+ *
+ * Calls go through syscall(2), so that neither sanitizers nor the dynamic linker put their own code in between. */
+#include "hq-workerd/child.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define NO_SANITIZE __attribute__((no_sanitize("address", "undefined", "thread")))
+#define KERNEL_SIGSET_BYTES 8 /* 64 signals */
+
+NO_SANITIZE static void
+child_fail(struct child_plan *plan, enum child_step step, int error)
+{
+    plan->step = step;
+    plan->error = error;
+    (void)syscall(SYS_exit_group, 127); /* does not return */
+}
+
+/* As execvp: what is not there is passed by, a file that may not be executed is remembered, anything else ends it. */
+NO_SANITIZE static void
+child_exec(struct child_plan *plan)
+{
+    int kept = ENOENT;
+    uint32_t kept_ix = 0;
+
+    for (uint32_t i = 0; plan->paths[i] != NULL; i++) {
+        (void)syscall(SYS_execve, plan->paths[i], plan->argv, plan->envp); /* comes back only with an error */
+        switch (errno) {
+        case ENOENT:
+        case ENOTDIR:
+        case ESTALE:
+        case ENODEV:
+        case ETIMEDOUT:
+            break;
+        case EACCES:
+            kept = EACCES;
+            kept_ix = i;
+            break;
+        default:
+            plan->path_ix = i;
+            child_fail(plan, CHILD_STEP_EXEC, errno);
+        }
+    }
+    plan->path_ix = kept_ix;
+    child_fail(plan, CHILD_STEP_EXEC, kept);
+}
+
+NO_SANITIZE static int
+child_main(void *arg)
+{
+    struct child_plan *plan = arg;
+
+    if (syscall(SYS_setsid) < 0) {
+        child_fail(plan, CHILD_STEP_SESSION, errno);
+    }
+    if (syscall(SYS_prctl, PR_SET_PDEATHSIG, SIGTERM, 0, 0, 0) < 0) {
+        child_fail(plan, CHILD_STEP_SESSION, errno);
+    }
+    if (syscall(SYS_getppid) != plan->parent_pid) { /* it died before the line above */
+        child_fail(plan, CHILD_STEP_SESSION, ESRCH);
+    }
+    if (plan->cpus != NULL && syscall(SYS_sched_setaffinity, 0, plan->cpus_bytes, plan->cpus) < 0) {
+        child_fail(plan, CHILD_STEP_AFFINITY, errno);
+    }
+    if (plan->nofile != NULL && syscall(SYS_prlimit64, 0, RLIMIT_NOFILE, plan->nofile, NULL) < 0) {
+        child_fail(plan, CHILD_STEP_LIMIT, errno);
+    }
+    for (int fd = 0; fd < 3; fd++) { /* dup3 without flags: the copy stays open on exec */
+        if (syscall(SYS_dup3, plan->fds[fd], fd, 0) < 0) {
+            child_fail(plan, CHILD_STEP_FDS, errno);
+        }
+    }
+    if (syscall(SYS_chdir, plan->cwd) < 0) {
+        child_fail(plan, CHILD_STEP_CWD, errno);
+    }
+    if (syscall(SYS_rt_sigprocmask, SIG_SETMASK, plan->mask, NULL, KERNEL_SIGSET_BYTES) < 0) {
+        child_fail(plan, CHILD_STEP_SESSION, errno);
+    }
+    child_exec(plan);
+    return 127;
+}
+
+NO_SANITIZE int
+child_spawn(struct child_plan *plan, void *stack, pid_t *ret_pid, int *ret_pidfd)
+{
+    int pidfd = -1;
+
+    plan->step = CHILD_STEP_NONE;
+    plan->error = 0;
+    plan->path_ix = 0;
+    /* CLONE_VFORK: this thread sleeps until exec or exit, so stack and plan are the child's alone meanwhile. */
+    pid_t pid = clone(child_main, (char *)stack + CHILD_STACK_BYTES, CLONE_VM | CLONE_VFORK | CLONE_PIDFD | SIGCHLD, plan,
+                      &pidfd);
+    if (pid < 0) {
+        plan->step = CHILD_STEP_CLONE;
+        plan->error = errno;
+        return -errno;
+    }
+    if (plan->step != CHILD_STEP_NONE) {
+        siginfo_t info;
+        while (waitid(P_PIDFD, (id_t)pidfd, &info, WEXITED) < 0 && errno == EINTR) {
+        }
+        (void)close(pidfd);
+        return -plan->error;
+    }
+    *ret_pid = pid;
+    *ret_pidfd = pidfd;
+    return 0;
+}
