@@ -1,0 +1,167 @@
+"""How a task runs and ends: statuses, signals, limits, cancel, what it leaves behind."""
+import os
+import signal
+
+import pytest
+
+from harness import is_alive, wait_until
+
+
+@pytest.mark.parametrize("command, error", [
+    (["sh", "-c", "exit 3"], "Program terminated with exit code 3."),
+    (["sh", "-c", "exit 255"], "Program terminated with exit code 255."),
+    (["sh", "-c", "kill -9 $$"], "Program terminated with exit code -1. Received signal 9 (SIGKILL)."),
+    (["sh", "-c", "kill -SEGV $$"], "Program terminated with exit code -1. Received signal 11 (SIGSEGV)."),
+])
+def test_ends(cluster, command, error):
+    job = cluster.submit(*command)
+    assert cluster.wait_job(job)["failed"] == 1
+    task = cluster.task(job)
+    assert task["error"] == error and task["worker"] == 1 and task["finished_at"] >= task["started_at"]
+
+
+def test_program_not_found(cluster):
+    job = cluster.submit("no-such-program", "x y")
+    cluster.wait_job(job)
+    error = cluster.task(job)["error"]
+    assert error.startswith('Cannot execute "no-such-program x y": No such file or directory (os error 2)')
+    assert "The program that you have tried to execute (`no-such-program`) was not found." in error
+
+
+def test_hint_for_a_file_that_is_there(cluster):
+    cluster.script("prog", "true\n")
+    job = cluster.submit("prog")
+    cluster.wait_job(job)
+    assert "maybe you have meant `./prog` instead?" in cluster.task(job)["error"]
+
+
+def test_no_permission(cluster):
+    (cluster.work / "plain.sh").write_text("true\n")
+    job = cluster.submit("--directives=off", "./plain.sh")
+    cluster.wait_job(job)
+    error = cluster.task(job)["error"]
+    assert "Permission denied (os error 13)" in error
+    assert "The script that you have tried to execute (`./plain.sh`) is not executable." in error
+
+
+def test_text_without_shebang_is_run_by_the_shell(cluster):
+    path = cluster.work / "plain"
+    path.write_text("echo from sh\n")
+    path.chmod(0o755)
+    job = cluster.submit("--wait", "./plain")
+    assert cluster.read(f"job-{job}/0.stdout") == "from sh\n"
+
+
+def test_path_of_the_task_counts(cluster):
+    (cluster.work / "bin").mkdir()
+    cluster.script("bin/only-here", "echo found\n")
+    job = cluster.submit(f"--env=PATH={cluster.work}/bin:/usr/bin:/bin", "--wait", "only-here")
+    assert cluster.read(f"job-{job}/0.stdout") == "found\n"
+
+
+def test_process_environment(cluster):
+    """Own session, /dev/null for stdin, nothing of the daemon's open."""
+    job = cluster.submit("--wait", "sh", "-c", "ps -o sid= -p $$ | tr -d ' '; echo $$; readlink /proc/self/fd/0; ls /proc/$$/fd | wc -l")
+    sid, pid, stdin, fds = cluster.read(f"job-{job}/0.stdout").split()
+    assert sid == pid and stdin == "/dev/null" and int(fds) <= 4
+
+
+def test_descriptor_limit_is_the_users(server):
+    server.start_worker(preexec_fn=None)
+    job = server.submit("--wait", "sh", "-c", "ulimit -Sn; ulimit -Hn")
+    import resource
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    assert server.read(f"job-{job}/0.stdout").split()[0] in (str(soft), "unlimited")
+
+
+def test_cancel_a_polite_task(cluster):
+    job = cluster.submit("sh", "-c", "trap 'echo bye; exit 0' INT; echo up; while :; do sleep 0.02; done")
+    out = cluster.work / f"job-{job}" / "0.stdout"
+    wait_until(lambda: out.exists() and out.read_text() == "up\n", "the task to be up")
+    canceled = cluster.hq("job", "cancel", job, "--reason", "enough")
+    assert f"INFO Job {job} canceled (1 tasks canceled, 0 tasks already finished)" in canceled.err
+    assert cluster.task(job)["state"] == "canceled"
+    wait_until(lambda: out.read_text() == "up\nbye\n", "its last words")
+    assert cluster.jobs()[job]["cancel_reason"] == "enough"
+    assert cluster.task(job)["state"] == "canceled"
+
+
+def test_cancel_escalates_to_the_whole_tree(cluster):
+    """SIGINT is ignored by all of them; SIGKILL reaches the leader, its child and a child that left the group."""
+    job = cluster.submit("sh", "-c", "trap '' INT; sleep 1000 & echo $!; setsid sleep 1001 & echo $!; echo $$; wait; sleep 1002")
+    out = cluster.work / f"job-{job}" / "0.stdout"
+    pids = wait_until(lambda: out.exists() and out.read_text().count("\n") == 3 and [int(pid) for pid in out.read_text().split()],
+                      "three pids")
+    assert all(is_alive(pid) for pid in pids)
+    cluster.hq("job", "cancel", job)
+    wait_until(lambda: not any(is_alive(pid) for pid in pids), "the end of the tree", timeout=10)
+    after = cluster.submit("--wait", "--cpus=2", "true")  # its cpus are free again
+    assert cluster.stats(after)["finished"] == 1
+
+
+def test_time_limit_kills_the_tree(cluster):
+    job = cluster.submit("--time-limit=1s", "sh", "-c", "trap '' INT; sleep 1000 & echo $!; wait; sleep 1001")
+    assert cluster.wait_job(job)["failed"] == 1
+    assert cluster.task(job)["error"] == "Time limit reached"
+    child = int(cluster.read(f"job-{job}/0.stdout"))
+    wait_until(lambda: not is_alive(child), "the child's end")
+
+
+def test_background_children_end_with_the_task(cluster):
+    job = cluster.submit("--wait", "sh", "-c", "sleep 1000 & echo $!")
+    child = int(cluster.read(f"job-{job}/0.stdout"))
+    assert cluster.stats(job)["finished"] == 1
+    wait_until(lambda: not is_alive(child), "the child's end")
+
+
+def test_cancel_frees_what_waits(server):
+    server.start_worker("--cpus=1")
+    first = server.submit("sleep", "1000")
+    second = server.submit("--array=1-1000", "true")
+    third = server.submit("true")
+    server.wait_task(first, 0, "running")
+    server.hq("job", "cancel", second)
+    server.hq("job", "cancel", first)
+    assert server.wait_job(third)["finished"] == 1
+    assert server.stats(second)["canceled"] == 1000
+
+
+def test_task_is_told_apart_from_its_shell_job(cluster):
+    """The worker reaps orphans without taking them for tasks."""
+    job = cluster.submit("--array=1-20", "--wait", "sh", "-c", "(sh -c 'exit 9' &) ; exit 0")
+    assert cluster.stats(job)["finished"] == 20
+    assert cluster.worker.running()
+
+
+def test_unreadable_directory(cluster):
+    """A directory that cannot be created: the task says what and where."""
+    (cluster.work / "file").write_text("")
+    job = cluster.submit("--cwd=file/sub", "true")
+    cluster.wait_job(job)
+    error = cluster.task(job)["error"]
+    assert "file/sub" in error and ("Could not create working directory:" in error or "Cannot create stdout directory at" in error)
+    job = cluster.submit("--stdout=file/sub/out", "true")
+    cluster.wait_job(job)
+    assert "Cannot create stdout directory at" in cluster.task(job)["error"]
+    job = cluster.submit("--stderr=file/sub/out", "true")
+    cluster.wait_job(job)
+    assert "Cannot create stderr directory at" in cluster.task(job)["error"]
+    (cluster.work / "dir").mkdir()
+    job = cluster.submit("--stdout=dir", "true")
+    cluster.wait_job(job)
+    assert "Creating stream file failed:" in cluster.task(job)["error"]
+    assert cluster.worker.running()
+
+
+def test_many_small_tasks_leave_no_descriptor_behind(cluster):
+    cluster.submit("--array=1-50", "--wait", "true")
+    before = len(os.listdir(f"/proc/{cluster.worker.pid}/fd"))
+    cluster.submit("--array=1-500", "--wait", "true")
+    wait_until(lambda: len(os.listdir(f"/proc/{cluster.worker.pid}/fd")) <= before, "descriptors back to where they were")
+
+
+def test_worker_survives_signals_meant_for_others(cluster):
+    cluster.worker.signal(signal.SIGPIPE)
+    cluster.worker.signal(signal.SIGCHLD)
+    job = cluster.submit("--wait", "true")
+    assert cluster.stats(job)["finished"] == 1
