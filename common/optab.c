@@ -66,7 +66,10 @@ static size_t
 row_of_instead(const struct optab_parse *p, const struct hq_opt *opt, size_t own_ix)
 {
     if ((opt->flags & HQ_OPT_OLD) != 0 && opt->instead != NULL && strncmp(opt->instead, "--", 2) == 0) {
-        struct optab_row row = find_in(p->opts, p->opt_count, false, hq_str_from(opt->instead + 2), 0);
+        struct hq_str rest = hq_str_from(opt->instead + 2);
+        struct hq_str name;
+        (void)hq_str_split(&rest, '=', &name); /* without '=' it is all name */
+        struct optab_row row = find_in(p->opts, p->opt_count, false, name, 0);
         return row.opt != NULL ? row.ix : own_ix;
     }
     return own_ix;
@@ -347,8 +350,8 @@ read_level(struct optab_parse *p, struct words *w, const struct hq_command **ret
     return true;
 }
 
-static const char *
-env_find(char *const *envp, const char *name)
+const char *
+hq_optab_env(char *const *envp, const char *name)
 {
     size_t len = strlen(name);
     for (; envp != NULL && *envp != NULL; envp++) {
@@ -383,7 +386,7 @@ fill_table(struct optab_parse *p, const struct hq_opt *opts, size_t count, bool 
         if ((*given >> ix & 1) != 0) {
             continue;
         }
-        const char *text = row.opt->env != NULL ? env_find(p->tab->envp, row.opt->env) : NULL;
+        const char *text = row.opt->env != NULL ? hq_optab_env(p->tab->envp, row.opt->env) : NULL;
         if (text != NULL) {
             *given |= (uint64_t)1 << ix;
             if (!store_env(p, row, text)) {
@@ -504,7 +507,7 @@ parse_tree(struct optab_parse *p, const struct hq_command *cmd, const char *path
         enter(p, sub, hq_arena_printf(p->arena, "%s %s", p->path, sub->name));
         w->ix++;
     }
-    if (p->cmd->run == NULL) {
+    if (p->cmd->run == NULL && p->cmd->sub_count > 0) {
         (void)optab_err_no_command(p);
         return p->end;
     }

@@ -65,8 +65,8 @@ struct hq_opt {
     const char *const *values;  /* NULL-terminated list of allowed words (the empty text then counts as no value) */
     const char *conflicts;      /* names separated by blanks; one side is enough */
     const char *help;           /* one sentence, ending with a dot */
-    const char *instead;        /* HQ_OPT_OLD: the present spelling as the hint shows it ("--journal"). If it is just the
-                                 * name of a row, that row counts as given too and the two exclude each other. NULL:
+    const char *instead;        /* HQ_OPT_OLD: the present spelling as the hint shows it ("--journal", "--x=none"). If it
+                                 * names a row, that one counts as given too and the two exclude each other. NULL:
                                  * without effect, the hint says so */
     enum hq_complete complete;
     uint32_t flags;             /* enum hq_opt_flag */
@@ -126,6 +126,9 @@ struct hq_parsed {
 bool hq_parsed_given(const struct hq_parsed *p, const char *name);
 /* Bit of a row in a table; the name must exist. */
 uint64_t hq_opt_bit(const struct hq_opt *opts, size_t count, const char *name);
+
+/* Value of a variable in a "NAME=value" list, or NULL. */
+const char *hq_optab_env(char *const *envp, const char *name);
 
 enum hq_optab_end {
     HQ_OPTAB_RUN = 0,   /* ret is complete; run it */
