@@ -24,3 +24,13 @@ hq_wall_ms hq_clock_wall_ms(void)
 {
     return read_clock(CLOCK_REALTIME, 1000);
 }
+
+int32_t hq_clock_utc_offset_s(hq_wall_ms at)
+{
+    time_t secs = (time_t)(at >= 0 ? at / 1000 : (at - 999) / 1000);
+    struct tm tm = {0};
+    if (localtime_r(&secs, &tm) == NULL) {
+        return 0; /* a year beyond int: UTC is as good as anything */
+    }
+    return (int32_t)tm.tm_gmtoff;
+}

@@ -32,8 +32,6 @@ void hq_num_x10000_print(struct hq_buf *out, uint64_t v); /* "1", "0.5", "500.01
 HQ_MUST_CHECK int hq_num_f64(struct hq_str s, double *ret, struct hq_err *err);
 /* Fewest digits that read back the same; integral values keep ".0"; not finite: "null". */
 void hq_num_f64_print(struct hq_buf *out, double v);
-/* v with exactly `decimals` (0-9) digits behind the point, from an integer ratio a / b, rounded half up: "4.12". b > 0, a < 2^53. */
-void hq_num_ratio_print(struct hq_buf *out, uint64_t a, uint64_t b, unsigned decimals);
 
 /* ---- spans (spec section "Durations") */
 #define HQ_NS_PER_MS ((int64_t)1000000)

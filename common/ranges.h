@@ -29,6 +29,8 @@ void hq_ranges_fini(struct hq_ranges *r); /* also the cleanup form */
 
 /* Parses RANGES ("1-3,7,0-10:2", blanks around items, "_" in numbers). The order written is kept; overlaps are refused. */
 HQ_MUST_CHECK int hq_ranges_parse(struct hq_ranges *ret, struct hq_str text, struct hq_err *err);
+/* For sets from outside (wire, records): counts and steps, no id beyond 32 bits, no overlap. -EINVAL, -E2BIG. */
+HQ_MUST_CHECK int hq_ranges_check(const struct hq_ranges *r, struct hq_err *err);
 /* Appends one range; merges with the last one where it continues it. Aborts without memory. */
 void hq_ranges_add(struct hq_ranges *r, uint32_t first, uint32_t count, uint32_t step);
 /* Number of ids in all ranges. */
@@ -38,8 +40,11 @@ bool hq_ranges_has(const struct hq_ranges *r, uint32_t id); /* O(ranges) */
 bool hq_ranges_max(const struct hq_ranges *r, uint32_t *ret);
 /* The k-th id in the order written; k < size. O(ranges). */
 uint32_t hq_ranges_at(const struct hq_ranges *r, uint64_t k);
-/* Sorted copy as disjoint runs of step 1 (stepped ranges are split where they interleave). */
+/* Sorted copy as disjoint runs of step 1; ids that occur twice count once. -E2BIG when that makes too many. */
 HQ_MUST_CHECK int hq_ranges_sorted(struct hq_ranges *ret, const struct hq_ranges *r, struct hq_err *err);
+/* Sorted copy in which each range begins behind the end of the one before; a stepped range stays whole unless it
+ * interleaves with another. */
+HQ_MUST_CHECK int hq_ranges_ascending(struct hq_ranges *ret, const struct hq_ranges *r, struct hq_err *err);
 /* As the user gave it: "1-3,7,0-10:2". */
 void hq_ranges_print(const struct hq_ranges *r, struct hq_buf *out);
 
@@ -52,7 +57,13 @@ struct hq_ranges_runs {
     bool printed;
 };
 void hq_ranges_runs_add(struct hq_ranges_runs *s, uint32_t id);
+void hq_ranges_runs_add_run(struct hq_ranges_runs *s, uint32_t first, uint32_t last); /* first > all before */
 void hq_ranges_runs_end(struct hq_ranges_runs *s);
+
+static inline uint32_t hq_range_last(const struct hq_range *g)
+{
+    return g->first + (g->count - 1) * g->step;
+}
 
 struct hq_ranges_iter {
     const struct hq_ranges *r;

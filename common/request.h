@@ -64,6 +64,9 @@ void hq_request_print_amount(hq_amount amount, enum hq_policy policy, struct hq_
 void hq_amount_print(hq_amount a, struct hq_buf *out);
 /* digits [ "." 1-4 digits ], "_" allowed: "Resource precision exceeded" beyond. */
 HQ_MUST_CHECK int hq_amount_parse(struct hq_str text, hq_amount *ret, struct hq_err *err);
+/* An amount at *at within a larger text; *at moves behind it. `context` (NULL = none) names what is parsed in errors. */
+HQ_MUST_CHECK int hq_amount_read(struct hq_str text, size_t *at, const char *context, hq_amount *ret,
+                                 struct hq_err *err);
 /* --weight: a number > 0, kept to four decimals: "Resource weight has to be positive number". */
 HQ_MUST_CHECK int hq_weight_parse(struct hq_str text, uint64_t *ret_x10000, struct hq_err *err);
 const char *hq_policy_name(enum hq_policy p); /* "compact", "compact!", ..., "all" */

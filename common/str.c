@@ -283,6 +283,32 @@ void hq_buf_escaped(struct hq_buf *b, struct hq_str s)
     }
 }
 
+void hq_buf_quoted(struct hq_buf *b, struct hq_str s)
+{
+    hq_buf_byte(b, '"');
+    while (s.len > 0) {
+        uint32_t cp = 0;
+        int step = hq_utf8_step(s, &cp);
+        size_t bytes = (size_t)(step < 0 ? -step : step);
+        if (step < 0) {
+            for (size_t i = 0; i < bytes; i++) {
+                hq_buf_printf(b, "\\x%02X", (unsigned)(unsigned char)s.ptr[i]);
+            }
+        } else if (cp == '"' || cp == '\\') {
+            hq_buf_printf(b, "\\%c", (char)cp);
+        } else if (cp == '\n' || cp == '\t' || cp == '\r' || cp == '\0') {
+            hq_buf_cstr(b, cp == '\n' ? "\\n" : cp == '\t' ? "\\t" : cp == '\r' ? "\\r" : "\\0");
+        } else if (cp < 0x20 || (cp >= 0x7f && cp < 0xa0)) {
+            hq_buf_printf(b, "\\u{%x}", (unsigned)cp);
+        } else {
+            hq_buf_add(b, s.ptr, bytes);
+        }
+        s.ptr += bytes;
+        s.len -= bytes;
+    }
+    hq_buf_byte(b, '"');
+}
+
 void hq_buf_utf8_lossy(struct hq_buf *b, struct hq_str s)
 {
     while (s.len > 0) {
