@@ -31,7 +31,7 @@
 #define HQ_TASKS_PER_SUBMIT_MAX (1u << 28)  /* ids of one submit */
 #define HQ_ARGS_BYTES_MAX (512u << 10)      /* argv and env of one body: must fit a message */
 #define HQ_ENTRY_BYTES_MAX (512u << 10)     /* one line or JSON element: must fit a message (an exec takes 128 KiB) */
-#define HQ_PART_BYTES 800000u               /* a part of a submit is closed at this size: room for the last entry */
+#define HQ_PART_BYTES 800000u               /* a part of a submit takes no more entries beyond this size */
 #define HQ_STDIN_BYTES_MAX (64u << 20)      /* --stdin data of one submit, goes up in parts */
 #define HQ_NAME_BYTES_MAX 65536u            /* job name, group, host name */
 #define HQ_REASON_BYTES_MAX 200u            /* cancel reason (spec/cli.md 3.6) */
