@@ -28,6 +28,7 @@
 #define HQ_RESOURCES_MAX 64u                /* resources of a worker or a variant */
 #define HQ_POOL_VALUES_MAX (1u << 16)       /* values of one pool */
 #define HQ_POOL_GROUPS_MAX 256u             /* coupling names groups by 0-255 */
+#define HQ_COUPLINGS_MAX 1024u              /* pairs in one --coupling: compared with each other */
 #define HQ_TASKS_PER_SUBMIT_MAX (1u << 28)  /* ids of one submit */
 #define HQ_ARGS_BYTES_MAX (512u << 10)      /* argv and env of one body: must fit a message */
 #define HQ_ENTRY_BYTES_MAX (512u << 10)     /* one line or JSON element: must fit a message (an exec takes 128 KiB) */

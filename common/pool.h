@@ -60,6 +60,8 @@ HQ_MUST_CHECK int hq_coupling_parse(struct hq_pools *pools, struct hq_str text, 
                                     struct hq_err *err);
 /* Sorts by name; -EINVAL "Resource NAME defined twice". */
 HQ_MUST_CHECK int hq_pools_sort(struct hq_pools *pools, struct hq_err *err);
+/* Does a value occur twice in all groups together? O(n log n) */
+bool hq_pool_has_repeats(const struct hq_pool_group *groups, size_t group_count);
 /* Sizes, names, emptiness: for what comes from outside. */
 HQ_MUST_CHECK int hq_pools_check(const struct hq_pools *pools, struct hq_err *err);
 hq_amount hq_pool_size(const struct hq_pool *p); /* number of values (x 10000), or the sum */
