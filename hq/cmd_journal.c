@@ -1,0 +1,184 @@
+#include "hq/cmd_journal.h"
+
+#include "common/eventjson.h"
+#include "common/limits.h"
+#include "common/log.h"
+#include "common/record.h"
+#include "common/wire.h"
+#include "hq/client.h"
+
+#include "proto/client.pb-c.h"
+
+#define FOLLOW_WAIT_MS 25000 /* hqd holds the question that long when nothing happens */
+
+const struct hq_opt journal_export_opts[] = {
+    {.name = "JOURNAL",
+     .parse = hq_opt_str,
+     .at = offsetof(struct journal_export_args, path),
+     .flags = HQ_OPT_POSITIONAL | HQ_OPT_REQUIRED | HQ_OPT_NONEMPTY,
+     .complete = HQ_COMPLETE_FILE,
+     .help = "Journal file."},
+};
+const size_t journal_export_opt_count = HQ_ARRAY_LEN(journal_export_opts);
+
+/* The payload is no JSON document of its own: nothing follows it. */
+static void
+raw_output(struct hq_cli *cli)
+{
+    cli->out.has_document = true;
+}
+
+static int
+open_journal(struct hq_record_reader *r, const char *path, struct hq_err *err)
+{
+    int rc = hq_record_reader_open(r, path, err);
+
+    if (rc < 0 && rc != -EBADMSG && rc != -EPROTONOSUPPORT && rc != -ENODATA) {
+        return hq_err_set(err, rc, "Cannot open event log file at `%s`: %s", path, hq_err_os(rc));
+    }
+    return rc;
+}
+
+static int
+export_record(struct hq_eventjson *e, const struct hq_record *rec, struct hq_arena *arena, struct hq_out *out,
+              uint64_t *count, struct hq_err *err)
+{
+    ProtobufCMessage *msg = NULL;
+    int rc;
+
+    hq_arena_reset(arena);
+    rc = hq_wire_unpack(rec->body, &hq__record__descriptor, arena, &msg, err);
+    if (rc == 0) {
+        rc = hq_eventjson_add(e, (const Hq__Record *)(const void *)msg, &out->buf, count, err);
+    }
+    if (out->buf.len > HQ_PAGE_BYTES) {
+        hq_out_flush(out);
+    }
+    return rc;
+}
+
+int
+cmd_journal_export_run(struct hq_cli *cli, const struct hq_parsed *p, struct hq_err *err)
+{
+    const struct journal_export_args *args = p->args;
+    HQ_AUTO(hq_arena_fini) struct hq_arena arena;
+    HQ_AUTO(hq_record_reader_close) struct hq_record_reader reader = {0};
+    HQ_AUTO(hq_eventjson_fini) struct hq_eventjson events;
+    struct hq_record rec;
+    uint64_t count = 0;
+    int rc;
+
+    hq_eventjson_init(&events);
+    hq_arena_init(&arena, 16 * (size_t)HQ_RECORD_BYTES_MAX);
+    reader.fd = -1;
+    rc = open_journal(&reader, hq_arena_strz(&cli->arena, args->path), err);
+    if (rc < 0) {
+        return rc;
+    }
+    raw_output(cli);
+    while (cli->out.write_rc == 0 && (rc = hq_record_next(&reader, &rec, err)) > 0) {
+        rc = export_record(&events, &rec, &arena, &cli->out, &count, err);
+        if (rc < 0) {
+            break;
+        }
+    }
+    hq_out_flush(&cli->out);
+    if (rc < 0) {
+        hq_log_error("Journal export stopped: %s. The file might have been incomplete.", err->text);
+    }
+    hq_log_info("Outputted %llu event%s", (unsigned long long)count, count == 1 ? "" : "s");
+    return 0;
+}
+
+static int
+print_records(struct hq_cli *cli, struct hq_eventjson *events, const Hq__FollowAnswer *a, struct hq_err *err)
+{
+    uint64_t count = 0;
+
+    for (size_t i = 0; i < a->n_records; i++) {
+        int rc = hq_eventjson_add(events, a->records[i], &cli->out.buf, &count, err);
+        if (rc < 0) {
+            return rc;
+        }
+    }
+    hq_out_flush(&cli->out);
+    return cli->out.write_rc;
+}
+
+static int
+follow(struct hq_cli *cli, bool is_live, struct hq_err *err)
+{
+    HQ_AUTO(hq_arena_fini) struct hq_arena arena;
+    HQ_AUTO(hq_eventjson_fini) struct hq_eventjson events;
+    Hq__Follow ask = HQ__FOLLOW__INIT;
+    unsigned char incarnation[64];
+
+    hq_eventjson_init(&events);
+    hq_arena_init(&arena, 0);
+    raw_output(cli);
+    for (;;) {
+        ProtobufCMessage *msg = NULL;
+        const struct client_query q = {.type = HQ__MESSAGE_TYPE__TYPE_FOLLOW,
+                                       .request = &ask.base,
+                                       .answer_type = HQ__MESSAGE_TYPE__TYPE_FOLLOW_ANSWER,
+                                       .answer = &hq__follow_answer__descriptor,
+                                       .wait_ms = ask.wait_ms,
+                                       .arena = &arena};
+        int rc = client_call(cli, &q, &msg, err);
+        if (rc < 0) {
+            return rc;
+        }
+        const Hq__FollowAnswer *a = (const Hq__FollowAnswer *)(const void *)msg;
+        rc = print_records(cli, &events, a, err);
+        if (rc < 0) {
+            return rc;
+        }
+        if (!a->has_more && (a->is_stopping || !is_live)) {
+            return 0;
+        }
+        ask.after_seq = a->last_seq;
+        ask.wait_ms = a->has_more ? 0 : FOLLOW_WAIT_MS;
+        ask.hqd_incarnation.len = HQ_MIN(a->hqd_incarnation.len, sizeof(incarnation));
+        if (ask.hqd_incarnation.len > 0) {
+            memcpy(incarnation, a->hqd_incarnation.data, ask.hqd_incarnation.len);
+        }
+        ask.hqd_incarnation.data = incarnation;
+        hq_arena_reset(&arena);
+    }
+}
+
+int
+cmd_journal_replay_run(struct hq_cli *cli, const struct hq_parsed *p, struct hq_err *err)
+{
+    (void)p; /* no options */
+    return follow(cli, false, err);
+}
+
+int
+cmd_journal_stream_run(struct hq_cli *cli, const struct hq_parsed *p, struct hq_err *err)
+{
+    (void)p; /* no options */
+    return follow(cli, true, err);
+}
+
+static int
+simple_call(struct hq_cli *cli, uint16_t type, struct hq_err *err)
+{
+    const struct client_query q = {.type = type, .answer_type = HQ__MESSAGE_TYPE__TYPE_DONE};
+
+    return client_call(cli, &q, NULL, err);
+}
+
+int
+cmd_journal_flush_run(struct hq_cli *cli, const struct hq_parsed *p, struct hq_err *err)
+{
+    (void)p; /* no options */
+    return simple_call(cli, HQ__MESSAGE_TYPE__TYPE_JOURNAL_FLUSH, err);
+}
+
+int
+cmd_journal_prune_run(struct hq_cli *cli, const struct hq_parsed *p, struct hq_err *err)
+{
+    (void)p; /* no options */
+    return simple_call(cli, HQ__MESSAGE_TYPE__TYPE_JOURNAL_PRUNE, err);
+}

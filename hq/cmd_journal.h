@@ -1,0 +1,24 @@
+/* cmd_journal.h - journal export, replay, stream, flush, prune.
+ *
+ * Purpose    the option tables for the command tree, and what runs them.
+ * Ownership  as commands.h says.
+ * Errors     as commands.h says.
+ */
+#ifndef HQ_HQ_CMD_JOURNAL_H
+#define HQ_HQ_CMD_JOURNAL_H
+
+#include "hq/commands.h"
+
+struct journal_export_args {
+    struct hq_str path;
+};
+extern const struct hq_opt journal_export_opts[];
+extern const size_t journal_export_opt_count;
+
+int cmd_journal_export_run(struct hq_cli *cli, const struct hq_parsed *p, struct hq_err *err);
+int cmd_journal_replay_run(struct hq_cli *cli, const struct hq_parsed *p, struct hq_err *err);
+int cmd_journal_stream_run(struct hq_cli *cli, const struct hq_parsed *p, struct hq_err *err);
+int cmd_journal_flush_run(struct hq_cli *cli, const struct hq_parsed *p, struct hq_err *err);
+int cmd_journal_prune_run(struct hq_cli *cli, const struct hq_parsed *p, struct hq_err *err);
+
+#endif
