@@ -11,6 +11,13 @@ AR ?= ar
 OBJCOPY ?= objcopy
 PYTEST ?= python3 -m pytest
 WERROR ?= -Werror
+# V=1 shows whole command lines.
+V ?= 0
+ifeq ($(V),0)
+say = @echo '  $(1)	$@';
+else
+say =
+endif
 SAN ?=
 COV ?=
 
@@ -81,22 +88,22 @@ BINS := $(foreach p,hqd hq-workerd hq,$(if $(wildcard $(p)/main.c),$(BUILD)/bin/
 all: $(BINS) ## build the programs into build/bin/
 
 $(GEN)/proto/%.pb-c.c $(GEN)/proto/%.pb-c.h &: proto/%.proto | $(GEN)/proto
-	protoc-c --c_out=$(GEN) $<
+	$(call say,GEN)protoc-c --c_out=$(GEN) $<
 $(GEN)/proto:
 	mkdir -p $@
 
 $(BUILD)/obj/gen/%.o: $(GEN)/proto/%.c
 	@mkdir -p $(@D)
-	$(CC) -I$(GEN) -D_GNU_SOURCE -std=c11 -g $(OPT) $(VARIANT_FLAGS) -c $< -o $@
+	$(call say,CC)$(CC) -I$(GEN) -D_GNU_SOURCE -std=c11 -g $(OPT) $(VARIANT_FLAGS) -c $< -o $@
 $(BUILD)/obj/tests/%.o: tests/%.c | $(PROTO_H)
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) $(CFLAGS_ALL) $(TEST_WARN) -c $< -o $@
+	$(call say,CC)$(CC) $(CPPFLAGS) $(CFLAGS_ALL) $(TEST_WARN) -c $< -o $@
 $(BUILD)/obj/bench/%.o: bench/%.c | $(PROTO_H)
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) $(CFLAGS_ALL) $(TEST_WARN) -c $< -o $@
+	$(call say,CC)$(CC) $(CPPFLAGS) $(CFLAGS_ALL) $(TEST_WARN) -c $< -o $@
 $(BUILD)/obj/%.o: %.c | $(PROTO_H)
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) $(CFLAGS_ALL) $(WARN) -c $< -o $@
+	$(call say,CC)$(CC) $(CPPFLAGS) $(CFLAGS_ALL) $(WARN) -c $< -o $@
 .SECONDARY:
 
 $(COMMON_LIB): $(call obj,$(COMMON_SRC)) $(PROTO_C:$(GEN)/proto/%.c=$(BUILD)/obj/gen/%.o)
@@ -108,7 +115,7 @@ $(HQ_LIB): $(call obj,$(HQ_SRC))
 $(BUILD)/lib/%.a:
 	@mkdir -p $(@D)
 	@rm -f $@
-	$(AR) rcs $@ $^
+	$(call say,AR)$(AR) rcs $@ $^
 
 # Debian's nng with four of its symbols redirected to common/nng_cure.c (docs/decisions).
 NNG_VERSION := $(shell pkg-config --modversion nng 2>/dev/null)
@@ -121,14 +128,14 @@ $(NNG_LIB): $(LIBDIR)/libnng.a
 
 $(BUILD)/bin/hqd: $(BUILD)/obj/hqd/main.o $(HQD_LIB) $(CORE_LIB) $(COMMON_LIB) $(NNG_LIB)
 	@mkdir -p $(@D)
-	$(CC) $(LDFLAGS_ALL) -o $@ $(filter %.o,$^) $(HQD_LIB) $(CORE_LIB) $(COMMON_LIB) $(NNG_LIBS) $(BASE_LIBS)
+	$(call say,LD)$(CC) $(LDFLAGS_ALL) -o $@ $(filter %.o,$^) $(HQD_LIB) $(CORE_LIB) $(COMMON_LIB) $(NNG_LIBS) $(BASE_LIBS)
 $(BUILD)/bin/hq-workerd: $(BUILD)/obj/hq-workerd/main.o $(WORKERD_LIB) $(AGENT_LIB) $(COMMON_LIB) $(NNG_LIB)
 	@mkdir -p $(@D)
-	$(CC) $(LDFLAGS_ALL) -o $@ $(filter %.o,$^) $(WORKERD_LIB) $(AGENT_LIB) $(COMMON_LIB) $(NNG_LIBS) $(BASE_LIBS) $(HWLOC_LIBS)
+	$(call say,LD)$(CC) $(LDFLAGS_ALL) -o $@ $(filter %.o,$^) $(WORKERD_LIB) $(AGENT_LIB) $(COMMON_LIB) $(NNG_LIBS) $(BASE_LIBS) $(HWLOC_LIBS)
 # hq is fully static in the plain build: it starts twice as fast.
 $(BUILD)/bin/hq: $(BUILD)/obj/hq/main.o $(HQ_LIB) $(COMMON_LIB) $(NNG_LIB)
 	@mkdir -p $(@D)
-	$(CC) $(LDFLAGS_ALL) $(if $(VARIANT),,-static) -o $@ $(filter %.o,$^) $(HQ_LIB) $(COMMON_LIB) $(NNG_LIBS) $(BASE_LIBS)
+	$(call say,LD)$(CC) $(LDFLAGS_ALL) $(if $(VARIANT),,-static) -o $@ $(filter %.o,$^) $(HQ_LIB) $(COMMON_LIB) $(NNG_LIBS) $(BASE_LIBS)
 
 # ---- tests
 UNIT_SRC := $(wildcard tests/unit/test_*.c)
@@ -136,7 +143,7 @@ UNIT_BINS := $(UNIT_SRC:tests/unit/%.c=$(BUILD)/unit/%)
 UNIT_HELP := $(call obj,$(filter-out $(UNIT_SRC),$(wildcard tests/unit/*.c)))
 $(BUILD)/unit/%: $(BUILD)/obj/tests/unit/%.o $(UNIT_HELP) $(HQD_LIB) $(CORE_LIB) $(WORKERD_LIB) $(AGENT_LIB) $(HQ_LIB) $(COMMON_LIB) $(NNG_LIB)
 	@mkdir -p $(@D)
-	$(CC) $(LDFLAGS_ALL) -o $@ $< $(UNIT_HELP) $(HQD_LIB) $(CORE_LIB) $(WORKERD_LIB) $(AGENT_LIB) $(HQ_LIB) $(COMMON_LIB) \
+	$(call say,LD)$(CC) $(LDFLAGS_ALL) -o $@ $< $(UNIT_HELP) $(HQD_LIB) $(CORE_LIB) $(WORKERD_LIB) $(AGENT_LIB) $(HQ_LIB) $(COMMON_LIB) \
 	  $(NNG_LIBS) $(BASE_LIBS) $(HWLOC_LIBS) -lcmocka
 
 -include tests/sim/sim.mk
