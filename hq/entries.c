@@ -45,7 +45,7 @@ struct chosen {
 static int chosen_init(struct chosen *c, const struct hq_ranges *only, struct hq_err *err)
 {
     *c = (struct chosen){.is_all = only == NULL};
-    return only == NULL ? 0 : hq_ranges_sorted(&c->set, only, err);
+    return only == NULL ? 0 : hq_ranges_ascending(&c->set, only, err);
 }
 
 static bool chosen_has(struct chosen *c, uint64_t number)
