@@ -117,14 +117,15 @@ $(BUILD)/lib/%.a:
 	@rm -f $@
 	$(call say,AR)$(AR) rcs $@ $^
 
-# Debian's nng with four of its symbols redirected to common/nng_cure.c (docs/decisions).
-NNG_VERSION := $(shell pkg-config --modversion nng 2>/dev/null)
-$(NNG_LIB): $(LIBDIR)/libnng.a
+# Debian's nng with some of its symbols redirected to common/nng_cure.c (docs/decisions); from 1.10 on as it is.
+NNG_MINOR := $(lastword $(shell echo NNG_MINOR_VERSION | $(CC) -E -P -include nng/nng.h - 2>/dev/null))
+NNG_CURED := $(if $(filter 0 1 2 3 4 5 6 7 8 9,$(NNG_MINOR)),sendmsg readv accept epoll_wait sysconf)
+$(NNG_LIB): $(LIBDIR)/libnng.a common/nng_cure.c
 	@mkdir -p $(@D)
-	$(OBJCOPY) --redefine-sym sendmsg=nng_cure_sendmsg --redefine-sym readv=nng_cure_readv \
-	  --redefine-sym epoll_wait=nng_cure_epoll_wait --redefine-sym sysconf=nng_cure_sysconf $< $@
-	@nm -u $@ | awk '$$2 ~ /^(sendmsg|readv|epoll_wait|sysconf)$$/ {bad = 1} $$2 ~ /^nng_cure_/ {seen[$$2] = 1} \
-	  END {n = 0; for (s in seen) n++; if (bad || n != 4) {print "nng: cures not in place"; exit 1}}'
+	@$(OBJCOPY) $(foreach s,$(NNG_CURED),--redefine-sym $(s)=nng_cure_$(s)) $< $@
+	@nm -u $@ | awk '$$2 ~ /^nng_cure_/ {seen[$$2] = 1} {sub(/@.*/, "", $$2); left[$$2] = 1} \
+	  END {n = split("$(NNG_CURED)", want, " "); for (i = 1; i <= n; i++) if (left[want[i]] || !seen["nng_cure_" want[i]]) bad = 1; \
+	  if (bad) {print "nng: cures not in place"; exit 1}}'
 
 $(BUILD)/bin/hqd: $(BUILD)/obj/hqd/main.o $(HQD_LIB) $(CORE_LIB) $(COMMON_LIB) $(NNG_LIB)
 	@mkdir -p $(@D)

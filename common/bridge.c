@@ -30,6 +30,7 @@ struct hq_bridge {
     uint32_t waiters;
     hq_bridge_fn drop;
     bool is_draining;
+    bool is_dead;     /* destroyed by a function it ran: the drain frees it */
     bool was_skipped; /* a wake-up came while draining (a function ran the loop): owed at the end */
 };
 
@@ -75,25 +76,39 @@ hq_bridge_create(struct hq_bridge **ret, struct ev_loop *loop, uint32_t items_ma
     return 0;
 }
 
+static void
+bridge_drop(struct hq_bridge *b, const struct item *items, size_t count)
+{
+    for (size_t ix = 0; b->drop != NULL && ix < count; ix++) {
+        b->drop(items[ix].ctx, items[ix].item);
+    }
+}
+
+static void
+bridge_free(struct hq_bridge *b)
+{
+    bridge_drop(b, b->in.items, b->in.count);
+    free(b->in.items);
+    free(b->out.items);
+    (void)pthread_cond_destroy(&b->room); /* posters have stopped */
+    (void)pthread_mutex_destroy(&b->lock);
+    free(b);
+}
+
 void
 hq_bridge_destroy(struct hq_bridge *b)
 {
     if (b == NULL) {
         return;
     }
-    HQ_ASSERT(!b->is_draining);
+    HQ_ASSERT(!b->is_dead);
     ev_ref(b->loop);
     ev_async_stop(b->loop, &b->wake);
-    for (size_t ix = 0; ix < b->in.count; ix++) {
-        if (b->drop != NULL) {
-            b->drop(b->in.items[ix].ctx, b->in.items[ix].item);
-        }
+    if (b->is_draining) {
+        b->is_dead = true;
+    } else {
+        bridge_free(b);
     }
-    free(b->in.items);
-    free(b->out.items);
-    (void)pthread_cond_destroy(&b->room); /* posters have stopped */
-    (void)pthread_mutex_destroy(&b->lock);
-    free(b);
 }
 
 /* Called with the lock held; gives it back. */
@@ -123,11 +138,13 @@ hq_bridge_post_thr(struct hq_bridge *b, hq_bridge_fn fn, void *ctx, void *item)
     return bridge_append_unlock(b, (struct item){fn, ctx, item});
 }
 
-int
+void
 hq_bridge_post_must_thr(struct hq_bridge *b, hq_bridge_fn fn, void *ctx, void *item)
 {
     pthread_mutex_lock(&b->lock);
-    return bridge_append_unlock(b, (struct item){fn, ctx, item});
+    hq_xgrow(&b->in.items, &b->in.cap, b->in.count + 1, sizeof(*b->in.items));
+    int rc = bridge_append_unlock(b, (struct item){fn, ctx, item});
+    HQ_ASSERT(rc == 0); /* there is room now */
 }
 
 int
@@ -159,6 +176,12 @@ hq_bridge_drain(struct hq_bridge *b)
     pthread_mutex_unlock(&b->lock);
     for (size_t ix = 0; ix < full.count; ix++) {
         full.items[ix].fn(full.items[ix].ctx, full.items[ix].item);
+        if (b->is_dead) {
+            bridge_drop(b, full.items + ix + 1, full.count - ix - 1);
+            free(full.items);
+            bridge_free(b);
+            return (uint32_t)ix + 1;
+        }
     }
     uint32_t count = (uint32_t)full.count;
     full.count = 0;

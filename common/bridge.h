@@ -22,12 +22,13 @@ typedef void (*hq_bridge_fn)(void *ctx, void *item);
 /* Starts watching; does not keep the loop alive by itself (ev_unref). */
 HQ_MUST_CHECK int hq_bridge_create(struct hq_bridge **ret, struct ev_loop *loop, uint32_t items_max, hq_bridge_fn drop,
                                    struct hq_err *err);
-/* Every poster must have stopped before. NULL is fine. */
+/* Every poster must have stopped before. From inside a posted function too: what stands behind it is dropped. NULL is
+ * fine. */
 void hq_bridge_destroy(struct hq_bridge *b);
 
 HQ_MUST_CHECK int hq_bridge_post_thr(struct hq_bridge *b, hq_bridge_fn fn, void *ctx, void *item);
-/* Over the bound too: for facts that must not be lost and are few (a peer is gone). Only -ENOMEM. */
-HQ_MUST_CHECK int hq_bridge_post_must_thr(struct hq_bridge *b, hq_bridge_fn fn, void *ctx, void *item);
+/* Over the bound too: for facts that must not be lost and are few (a peer is gone). Aborts without memory. */
+void hq_bridge_post_must_thr(struct hq_bridge *b, hq_bridge_fn fn, void *ctx, void *item);
 /* Waits while the queue is full: back-pressure for our own threads. Never from an nng callback or the loop. */
 HQ_MUST_CHECK int hq_bridge_post_wait_thr(struct hq_bridge *b, hq_bridge_fn fn, void *ctx, void *item);
 

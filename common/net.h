@@ -1,4 +1,4 @@
-/* net.h - request and reply between processes: sealed, bounded, told of peers that go. The only file that knows nng.
+/* net.h - request and reply between processes: sealed, bounded, told of peers that go. Nobody but net_*.c knows nng.
  *
  * Purpose    server: listen, on_request, answer (at once or later), on_peer_gone, kick.
  *            client: dial, call (callback) or ask (blocking). publish / subscribe for hints.
@@ -6,8 +6,10 @@
  * Ownership  payload views are valid during the callback only. struct hq_net_req is plain data: copy it to answer later.
  * Threads    all functions and callbacks run on the loop's thread. nng's threads end at bridge.h.
  * Units      ms.
- * Errors     negative errno: -ETIMEDOUT nobody answered, -ECONNREFUSED nobody listens, -ECONNRESET the connection ended
- *            with the request out, -EACCES wrong secret or role, -EPROTO peer speaks something else, -EMSGSIZE.
+ * Errors     negative errno: -ETIMEDOUT nobody answered, -ECONNREFUSED nobody listens (hq_net_ask: at once; hq_net_call: there
+ *            was no connection when its time ended), -ECONNRESET the connection ended with the request out (it may have run),
+ *            -EACCES wrong secret or role, -EPROTO peer speaks something else, -EPROTONOSUPPORT another version of the
+ *            frames, -EHOSTUNREACH no such host, -EMSGSIZE, -EBUSY too many calls out.
  * Limits     limits.h: sizes, requests in flight per peer, sessions.
  */
 #ifndef HQ_COMMON_NET_H
@@ -54,24 +56,28 @@ struct hq_net_server_conf {
     uint32_t ipc_uid;               /* the only uid allowed on ipc; UINT32_MAX = all */
     void *ctx;
     void (*on_request)(void *ctx, const struct hq_net_peer *peer, const struct hq_net_req *req, struct hq_str payload);
-    void (*on_peer_gone)(void *ctx, uint64_t peer_id); /* its last connection ended; it may come back with the same id (TCP, sealed) */
+    /* The last connection of a peer that had asked something ended. A sealed peer may come back with the same id (within
+     * HQ_NET_ORPHAN_MS_MAX); then it simply asks again. Answers to what it had asked before are dropped. */
+    void (*on_peer_gone)(void *ctx, uint64_t peer_id);
     void (*on_bad_peer)(void *ctx, const char *addr, const char *why); /* dropped; rate-limit the log line yourself */
 };
+/* Callbacks may answer and kick, but not destroy the server. NULL is fine for on_peer_gone and on_bad_peer. */
 
 HQ_MUST_CHECK int hq_net_server_create(struct hq_net_server **ret, const struct hq_net_server_conf *conf,
                                        struct hq_err *err);
 uint16_t hq_net_server_port(const struct hq_net_server *s); /* the bound TCP port */
 /* Sends the answer; 0 also when the peer has gone meanwhile. -EMSGSIZE over HQ_MSG_BYTES_MAX. */
 int hq_net_answer(struct hq_net_server *s, const struct hq_net_req *req, struct hq_str payload);
-void hq_net_kick(struct hq_net_server *s, uint64_t peer_id); /* closes its connections, forgets its session */
-/* Lets queued answers leave (at most wait_ms), then closes. NULL is fine. */
+/* Closes its connection, forgets its session; no on_peer_gone follows. On ipc all connections of that process end. */
+void hq_net_kick(struct hq_net_server *s, uint64_t peer_id);
+/* Waits for all peers to hang up (they do once they have their last answer), at most wait_ms, then closes. NULL is fine. */
 void hq_net_server_destroy(struct hq_net_server *s, hq_ms wait_ms);
 
 struct hq_net_client;
 
 struct hq_net_client_conf {
     struct ev_loop *loop;           /* NULL for a client that only uses hq_net_ask */
-    const char *ipc_path;           /* tried first when not NULL (server's uid is checked) */
+    const char *ipc_path;           /* tried first when not NULL; the server's uid must be ours or 0 */
     const char *host;               /* NULL = ipc only */
     uint16_t port;
     const unsigned char *secret;    /* NULL = plain frames on TCP */
@@ -80,10 +86,13 @@ struct hq_net_client_conf {
 
 HQ_MUST_CHECK int hq_net_client_create(struct hq_net_client **ret, const struct hq_net_client_conf *conf,
                                        struct hq_err *err);
-void hq_net_client_destroy(struct hq_net_client *c); /* calls out are dropped without a callback; NULL is fine */
+/* Calls out are dropped without a callback; may be called from a reply's callback. NULL is fine. */
+void hq_net_client_destroy(struct hq_net_client *c);
 
 typedef void (*hq_net_reply_fn)(void *ctx, int rc, struct hq_str payload); /* rc < 0: no payload */
-/* One request; up to 8 may be out. Never re-sent by itself. The callback comes exactly once, never from inside the call. */
+/* One request; up to HQ_NET_CALLS_MAX may be out. Waits for a connection until the time-out. Never re-sent by itself, but when
+ * the server said that it did not take it because it knows no such session (it was restarted). The memory is copied.
+ * The callback comes exactly once if 0 is returned, never from inside the call. */
 HQ_MUST_CHECK int hq_net_call(struct hq_net_client *c, struct hq_str payload, hq_ms timeout_ms, hq_net_reply_fn fn,
                               void *ctx, struct hq_err *err);
 /* Blocking form for `hq`: connects on first use, sends, waits; *ret_payload is heap memory (free()). */
@@ -95,10 +104,11 @@ struct hq_net_pub;
 HQ_MUST_CHECK int hq_net_pub_create(struct hq_net_pub **ret, struct ev_loop *loop, const char *host,
                                     const char *ipc_path, const unsigned char *secret, struct hq_err *err);
 uint16_t hq_net_pub_port(const struct hq_net_pub *p);
-void hq_net_pub_send(struct hq_net_pub *p, struct hq_str payload); /* sealed on TCP with the secret given */
+void hq_net_pub_send(struct hq_net_pub *p, struct hq_str payload); /* sealed on TCP; up to HQ_NET_NOTE_BYTES_MAX */
 void hq_net_pub_destroy(struct hq_net_pub *p);
 
 struct hq_net_sub;
+/* An empty payload means: connected (again), notes may have been missed; catch up by request. */
 typedef void (*hq_net_note_fn)(void *ctx, struct hq_str payload);
 HQ_MUST_CHECK int hq_net_sub_create(struct hq_net_sub **ret, struct ev_loop *loop, const char *host, uint16_t port,
                                     const char *ipc_path, const unsigned char *secret, hq_net_note_fn fn, void *ctx,

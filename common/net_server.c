@@ -1,0 +1,538 @@
+/* net_server.c - the server's socket: listening, receiving, answering, closing. What frames mean: net_peer.c. */
+#include "common/net_server.h"
+
+#include <nng/protocol/reqrep0/rep.h>
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <sodium.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "common/clock.h"
+#include "common/mem.h"
+
+#define RETRY_S 0.005
+#define SWEEP_MS_MIN                                                                                                   \
+    50 /* between two walks over our descriptors: a flood of bad peers must not cost more than a few % */
+
+/* ---- nng's threads */
+
+struct pipe_added {
+    uint32_t id;
+    struct hq_remote remote;
+};
+
+static void
+remote_fill(struct hq_remote *r, nng_pipe pipe)
+{
+    nng_sockaddr a;
+    char ip[INET6_ADDRSTRLEN] = "?";
+    *r = (struct hq_remote){.uid = UINT32_MAX};
+    if (nng_pipe_get_addr(pipe, NNG_OPT_REMADDR, &a) != 0) {
+        a.s_family = NNG_AF_UNSPEC;
+    }
+    if (a.s_family == NNG_AF_INET) {
+        r->family = AF_INET;
+        r->port = a.s_in.sa_port;
+        memcpy(r->ip, &a.s_in.sa_addr, 4);
+        (void)inet_ntop(AF_INET, r->ip, ip, sizeof(ip)); /* "?" stays */
+        (void)snprintf(r->addr, sizeof(r->addr), "%s:%u", ip, ntohs(r->port));
+    } else if (a.s_family == NNG_AF_INET6) {
+        r->family = AF_INET6;
+        r->port = a.s_in6.sa_port;
+        memcpy(r->ip, a.s_in6.sa_addr, 16);
+        (void)inet_ntop(AF_INET6, r->ip, ip, sizeof(ip));
+        (void)snprintf(r->addr, sizeof(r->addr), "[%s]:%u", ip, ntohs(r->port));
+    } else {
+        (void)snprintf(r->addr, sizeof(r->addr), "?");
+    }
+}
+
+static void server_on_added(void *ctx, void *item);
+static void server_on_removed(void *ctx, void *item);
+static void server_on_message(void *ctx, void *item);
+
+/* ADD_PRE comes before any message of the connection; closing it is safe only here. */
+static void
+server_on_pipe_thr(nng_pipe pipe, nng_pipe_ev event, void *arg)
+{
+    struct hq_net_server *s = arg;
+    uint32_t id = (uint32_t)nng_pipe_id(pipe);
+    pthread_mutex_lock(&s->live_lock);
+    if (event == NNG_PIPE_EV_ADD_PRE) {
+        s->live_count++;
+    } else if (s->live_count > 0) {
+        s->live_count--;
+    }
+    pthread_cond_broadcast(&s->live_changed);
+    pthread_mutex_unlock(&s->live_lock);
+    if (event == NNG_PIPE_EV_REM_POST) {
+        hq_bridge_post_must_thr(s->bridge, server_on_removed, s, (void *)(uintptr_t)id);
+        return;
+    }
+    struct pipe_added *added = hq_try_alloc(sizeof(*added));
+    if (added == NULL) {
+        (void)nng_pipe_close(pipe);
+        return;
+    }
+    added->id = id;
+    remote_fill(&added->remote, pipe);
+    struct hq_remote *r = &added->remote;
+    if (hq_nng_peer_uid(pipe, &r->uid, &r->pid)) {
+        r->is_local = true;
+        r->family = AF_UNIX;
+        (void)snprintf(r->addr, sizeof(r->addr), "local");
+        if (s->conf.ipc_uid != UINT32_MAX && r->uid != s->conf.ipc_uid) {
+            (void)nng_pipe_close(pipe); /* its dial succeeds, its request fails; the loop tells of it */
+        }
+    }
+    hq_bridge_post_must_thr(s->bridge, server_on_added, s, added);
+}
+
+static void
+server_on_receive_thr(void *arg)
+{
+    struct hq_net_receive *r = arg;
+    if (nng_aio_result(r->aio) != 0) {
+        return; /* the socket closes */
+    }
+    nng_msg *m = nng_aio_get_msg(r->aio);
+    nng_aio_set_msg(r->aio, NULL);
+    hq_bridge_post_must_thr(r->server->bridge, server_on_message, r, m); /* bounded by the number of receives */
+}
+
+/* ---- the loop's thread */
+
+void
+hq_server_bad(struct hq_net_server *s, const struct hq_pipe *p, const char *why)
+{
+    if (s->conf.on_bad_peer != NULL && !s->is_closing) {
+        s->conf.on_bad_peer(s->conf.ctx, p->remote.addr, why);
+    }
+}
+
+void
+hq_server_gone(struct hq_net_server *s, uint64_t peer_id)
+{
+    if (peer_id != 0 && s->conf.on_peer_gone != NULL && !s->is_closing) {
+        s->conf.on_peer_gone(s->conf.ctx, peer_id);
+    }
+}
+
+void
+hq_server_kick_soon(struct hq_net_server *s)
+{
+    if (!TAILQ_EMPTY(&s->table.kicks) && !ev_is_active(&s->sweep)) {
+        hq_ms wait_ms = HQ_MAX(s->swept_at_ms + SWEEP_MS_MIN - hq_clock_ms(), (hq_ms)0);
+        ev_timer_set(&s->sweep, (double)wait_ms / 1e3, 0.);
+        ev_timer_start(s->conf.loop, &s->sweep);
+    }
+}
+
+void
+hq_server_expire_soon(struct hq_net_server *s)
+{
+    hq_ms wait_ms = hq_sessions_next_ms(&s->table, hq_clock_ms());
+    if (wait_ms < 0) {
+        ev_timer_stop(s->conf.loop, &s->expire);
+        return;
+    }
+    double wait_s = (double)wait_ms / 1e3 + 0.01;
+    if (!ev_is_active(&s->expire) || ev_timer_remaining(s->conf.loop, &s->expire) > wait_s + 1.) {
+        ev_timer_stop(s->conf.loop, &s->expire);
+        ev_timer_set(&s->expire, wait_s, 0.);
+        ev_timer_start(s->conf.loop, &s->expire);
+    }
+}
+
+static void
+server_close_overdue(struct hq_net_server *s)
+{
+    struct hq_pipe *p;
+    while ((p = hq_pipe_overdue(&s->table, hq_clock_ms())) != NULL) {
+        hq_server_bad(s, p, "no valid message in time");
+        hq_pipe_kick(&s->table, p);
+    }
+    hq_server_kick_soon(s);
+}
+
+static void
+server_on_expire(struct ev_loop *loop, ev_timer *w, int revents)
+{
+    (void)loop;
+    (void)revents;
+    struct hq_net_server *s = w->data;
+    server_close_overdue(s);
+    hq_peer_expire(&s->table, hq_clock_ms());
+    hq_server_expire_soon(s);
+}
+
+static void
+server_on_sweep(struct ev_loop *loop, ev_timer *w, int revents)
+{
+    (void)loop;
+    (void)revents;
+    struct hq_net_server *s = w->data;
+    s->swept_at_ms = hq_clock_ms();
+    hq_kick_sweep(&s->table, s->port, s->ipc_path);
+    hq_server_kick_soon(s);
+}
+
+static void
+server_on_added(void *ctx, void *item)
+{
+    struct hq_net_server *s = ctx;
+    struct pipe_added *added = item;
+    const struct hq_remote *r = &added->remote;
+    struct hq_pipe *p = s->is_closing ? NULL : hq_pipe_add(&s->table, added->id, r, hq_clock_ms());
+    if (p != NULL && r->is_local && s->conf.ipc_uid != UINT32_MAX && r->uid != s->conf.ipc_uid) {
+        hq_server_bad(s, p, "a process of another user on the local socket");
+        p->is_kicked = true; /* closed already, nothing to sweep */
+        p->is_swept = true;
+    }
+    free(added);
+    if (p != NULL) {
+        server_close_overdue(s);
+        hq_server_expire_soon(s);
+    }
+}
+
+static void
+server_on_removed(void *ctx, void *item)
+{
+    struct hq_net_server *s = ctx;
+    struct hq_pipe *p = hq_pipe_find(&s->table, (uint32_t)(uintptr_t)item);
+    if (p != NULL) {
+        uint64_t gone = hq_pipe_remove(&s->table, p, hq_clock_ms());
+        hq_server_expire_soon(s);
+        hq_server_gone(s, gone);
+    }
+}
+
+static void
+server_on_message(void *ctx, void *item)
+{
+    struct hq_net_receive *r = ctx;
+    struct hq_net_server *s = r->server;
+    nng_msg *m = item;
+    struct hq_pipe *p = hq_pipe_find(&s->table, (uint32_t)nng_pipe_id(nng_msg_get_pipe(m)));
+    uint8_t route[8]; /* nng's header of a raw request: connection and request id, without intermediate hops */
+    if (p != NULL && !p->is_kicked && !s->is_closing) {
+        if (nng_msg_header_len(m) == sizeof(route)) {
+            memcpy(route, nng_msg_header(m), sizeof(route));
+            hq_server_handle(s, p, route, nng_msg_body(m), nng_msg_len(m));
+        } else {
+            hq_server_bad(s, p, "a message that came by detours");
+            hq_pipe_kick(&s->table, p);
+            hq_server_kick_soon(s);
+        }
+    }
+    nng_msg_free(m);
+    if (!s->is_closing) {
+        nng_recv_aio(s->sock, r->aio);
+    }
+}
+
+/* ---- answers */
+
+nng_msg *
+hq_server_msg(const uint8_t route[8], size_t body_bytes)
+{
+    nng_msg *m = NULL;
+    if (nng_msg_alloc(&m, body_bytes) != 0) {
+        return NULL;
+    }
+    if (nng_msg_header_append(m, route, 8) != 0) {
+        nng_msg_free(m);
+        return NULL;
+    }
+    return m;
+}
+
+static void
+server_hold(struct hq_net_server *s, nng_msg *msg)
+{
+    struct hq_net_held *h = hq_try_alloc(sizeof(*h));
+    if (h == NULL) {
+        nng_msg_free(msg); /* as if lost on the way: the peer's call times out */
+        return;
+    }
+    h->msg = msg;
+    STAILQ_INSERT_TAIL(&s->held, h, held);
+    if (!ev_is_active(&s->retry)) {
+        ev_timer_set(&s->retry, RETRY_S, 0.);
+        ev_timer_start(s->conf.loop, &s->retry);
+    }
+}
+
+void
+hq_server_send(struct hq_net_server *s, nng_msg *msg)
+{
+    int rv = STAILQ_EMPTY(&s->held) ? nng_sendmsg(s->sock, msg, NNG_FLAG_NONBLOCK) : NNG_EAGAIN;
+    if (rv == NNG_EAGAIN) {
+        server_hold(s, msg);
+    } else if (rv != 0) {
+        nng_msg_free(msg); /* the socket is closed: there is nobody to answer */
+    }
+}
+
+static void
+server_flush(struct hq_net_server *s)
+{
+    struct hq_net_held *h;
+    while ((h = STAILQ_FIRST(&s->held)) != NULL) {
+        int rv = nng_sendmsg(s->sock, h->msg, NNG_FLAG_NONBLOCK);
+        if (rv == NNG_EAGAIN) {
+            return;
+        }
+        if (rv != 0) {
+            nng_msg_free(h->msg);
+        }
+        STAILQ_REMOVE_HEAD(&s->held, held);
+        free(h);
+    }
+}
+
+static void
+server_on_retry(struct ev_loop *loop, ev_timer *w, int revents)
+{
+    (void)revents;
+    struct hq_net_server *s = w->data;
+    server_flush(s);
+    if (!STAILQ_EMPTY(&s->held)) {
+        ev_timer_set(w, RETRY_S, 0.);
+        ev_timer_start(loop, w);
+    }
+}
+
+int
+hq_net_answer(struct hq_net_server *s, const struct hq_net_req *req, struct hq_str payload)
+{
+    if (payload.len > HQ_MSG_BYTES_MAX) {
+        return -EMSGSIZE;
+    }
+    struct hq_pipe *p = hq_pipe_find(&s->table, req->pipe);
+    struct hq_peer *peer = p == NULL || p->is_kicked ? NULL : p->peer;
+    if (peer == NULL || peer->id != req->peer_id) {
+        return 0; /* gone, or on another connection now: it has seen this one end */
+    }
+    size_t bytes = payload.len + (peer->is_sealed ? HQ_FRAME_SEALED_BYTES : HQ_FRAME_HEAD_BYTES);
+    nng_msg *m = hq_server_msg(req->route, bytes);
+    if (m == NULL) {
+        return -ENOMEM;
+    }
+    unsigned char *out = nng_msg_body(m);
+    if (peer->is_sealed) {
+        const uint64_t prefix[2] = {req->counter, HQ_ANSWER_OK};
+        uint64_t own = 0;
+        int rc = hq_frame_seal(out, &peer->seal, s->conf.role, peer->id, prefix, payload, &own);
+        if (rc < 0) {
+            nng_msg_free(m);
+            return rc;
+        }
+    } else {
+        hq_frame_head(out, HQ_FRAME_PLAIN, s->conf.role, 0);
+        if (payload.len > 0) {
+            memcpy(out + HQ_FRAME_HEAD_BYTES, payload.ptr, payload.len);
+        }
+    }
+    if (p->inflight_count > 0) {
+        p->inflight_count--;
+    }
+    hq_server_send(s, m);
+    return 0;
+}
+
+void
+hq_net_kick(struct hq_net_server *s, uint64_t peer_id)
+{
+    struct hq_peer *peer = hq_peer_find(&s->table, peer_id);
+    if (peer != NULL) {
+        hq_peer_forget(&s->table, peer);
+        hq_server_kick_soon(s);
+    }
+}
+
+/* ---- life */
+
+static int
+server_listen(struct hq_net_server *s, const char *host, uint16_t port, struct hq_err *err)
+{
+    char url[HQ_NNG_URL_BYTES];
+    if (host != NULL) {
+        int rc = hq_nng_url_tcp(url, host, port, err);
+        if (rc == 0) {
+            rc = hq_nng_listen(s->sock, url, 0, &s->tcp, err);
+        }
+        int bound = 0;
+        if (rc == 0 && nng_listener_get_int(s->tcp, NNG_OPT_TCP_BOUND_PORT, &bound) != 0) {
+            rc = hq_err_set(err, -EIO, "Cannot learn the port of %s", url);
+        }
+        if (rc < 0) {
+            return rc;
+        }
+        s->port = (uint16_t)bound;
+    }
+    if (s->ipc_path != NULL) {
+        int rc = hq_nng_url_ipc(url, s->ipc_path, err);
+        if (rc == 0) { /* the directory keeps others out; where it cannot, the uid is checked on each connection */
+            rc = hq_nng_listen(s->sock, url, s->conf.ipc_uid == UINT32_MAX ? 0666 : 0600, &s->ipc, err);
+        }
+        return rc;
+    }
+    return 0;
+}
+
+static int
+server_open(struct hq_net_server *s, const char *host, uint16_t port, struct hq_err *err)
+{
+    int rv = nng_rep0_open_raw(&s->sock);
+    if (rv != 0) {
+        s->sock = (nng_socket)NNG_SOCKET_INITIALIZER;
+        return hq_err_set(err, hq_nng_errno(rv), "Cannot open a socket: %s", nng_strerror(rv));
+    }
+    if ((rv = nng_socket_set_int(s->sock, NNG_OPT_RECVBUF, HQ_NET_RECV_QUEUE)) != 0 ||
+        (rv = nng_socket_set_int(s->sock, NNG_OPT_SENDBUF, HQ_NET_SEND_QUEUE)) != 0 ||
+        (rv = nng_pipe_notify(s->sock, NNG_PIPE_EV_ADD_PRE, server_on_pipe_thr, s)) != 0 ||
+        (rv = nng_pipe_notify(s->sock, NNG_PIPE_EV_REM_POST, server_on_pipe_thr, s)) != 0) {
+        return hq_err_set(err, hq_nng_errno(rv), "Cannot set up a socket: %s", nng_strerror(rv));
+    }
+    for (size_t ix = 0; ix < HQ_NET_RECEIVES; ix++) {
+        struct hq_net_receive *r = &s->receives[ix];
+        r->server = s;
+        if ((rv = nng_aio_alloc(&r->aio, server_on_receive_thr, r)) != 0) {
+            r->aio = NULL;
+            return hq_err_set(err, hq_nng_errno(rv), "Cannot set up a socket: %s", nng_strerror(rv));
+        }
+    }
+    int rc = server_listen(s, host, port, err);
+    for (size_t ix = 0; rc == 0 && ix < HQ_NET_RECEIVES; ix++) {
+        nng_recv_aio(s->sock, s->receives[ix].aio);
+    }
+    return rc;
+}
+
+static void
+server_timer(ev_timer *w, void (*fn)(struct ev_loop *, ev_timer *, int), struct hq_net_server *s)
+{
+    ev_timer_init(w, fn, 0., 0.);
+    w->data = s;
+}
+
+int
+hq_net_server_create(struct hq_net_server **ret, const struct hq_net_server_conf *conf, struct hq_err *err)
+{
+    HQ_ASSERT(conf->on_request != NULL);
+    int rc = hq_seal_start(err);
+    if (rc < 0) {
+        return rc;
+    }
+    struct hq_net_server *s = hq_xalloc(sizeof(*s));
+    s->conf = *conf;
+    s->ipc_path = conf->ipc_path == NULL ? NULL : hq_xstrdup(conf->ipc_path);
+    if (conf->secret != NULL) {
+        s->has_secret = true;
+        memcpy(s->secret, conf->secret, sizeof(s->secret));
+    }
+    hq_sessions_init(&s->table);
+    STAILQ_INIT(&s->held);
+    server_timer(&s->retry, server_on_retry, s);
+    server_timer(&s->expire, server_on_expire, s);
+    server_timer(&s->sweep, server_on_sweep, s);
+    pthread_condattr_t attr;
+    (void)pthread_condattr_init(&attr); /* these cannot fail on Linux */
+    (void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    (void)pthread_cond_init(&s->live_changed, &attr);
+    (void)pthread_condattr_destroy(&attr);
+    (void)pthread_mutex_init(&s->live_lock, NULL);
+    ev_ref(conf->loop); /* a server keeps the loop alive */
+    rc = hq_bridge_create(&s->bridge, conf->loop, HQ_NET_RECEIVES * 2, NULL, err);
+    if (rc == 0) {
+        struct hq_nng_mask mask;
+        hq_nng_enter(&mask);
+        rc = server_open(s, conf->host, conf->port, err);
+        hq_nng_leave(&mask);
+    }
+    s->conf.secret = NULL;
+    s->conf.host = NULL;
+    s->conf.ipc_path = NULL;
+    if (rc < 0) {
+        hq_net_server_destroy(s, 0);
+        return rc;
+    }
+    *ret = s;
+    return 0;
+}
+
+uint16_t
+hq_net_server_port(const struct hq_net_server *s)
+{
+    return s->port;
+}
+
+/* nng does not say when an answer has left. Peers that got their last answer hang up: waits for that, for a while. */
+static void
+server_linger(struct hq_net_server *s, hq_ms wait_ms)
+{
+    hq_ms deadline_ms = hq_clock_ms() + wait_ms;
+    for (hq_ms now_ms = deadline_ms - wait_ms; now_ms < deadline_ms; now_ms = hq_clock_ms()) {
+        server_flush(s);
+        pthread_mutex_lock(&s->live_lock);
+        if (s->live_count > 0) {
+            hq_ms step_ms = HQ_MIN(deadline_ms - now_ms, (hq_ms)(STAILQ_EMPTY(&s->held) ? 1000 : 5));
+            struct timespec until;
+            (void)clock_gettime(CLOCK_MONOTONIC, &until); /* cannot fail */
+            int64_t ns = until.tv_nsec + step_ms * 1000000;
+            until.tv_sec += ns / 1000000000;
+            until.tv_nsec = ns % 1000000000;
+            (void)pthread_cond_timedwait(&s->live_changed, &s->live_lock, &until); /* the loop looks again */
+        }
+        bool is_done = s->live_count == 0;
+        pthread_mutex_unlock(&s->live_lock);
+        if (is_done) {
+            return;
+        }
+    }
+}
+
+void
+hq_net_server_destroy(struct hq_net_server *s, hq_ms wait_ms)
+{
+    if (s == NULL) {
+        return;
+    }
+    s->is_closing = true;
+    if (nng_socket_id(s->sock) > 0) {
+        server_linger(s, wait_ms);
+        for (size_t ix = 0; ix < HQ_NET_RECEIVES && s->receives[ix].aio != NULL; ix++) {
+            nng_aio_stop(s->receives[ix].aio); /* or nng_close may abort or hang under traffic */
+        }
+        (void)nng_close(s->sock); /* nothing to do about a failure */
+    }
+    for (size_t ix = 0; ix < HQ_NET_RECEIVES; ix++) {
+        nng_aio_free(s->receives[ix].aio);
+    }
+    if (s->bridge != NULL) {
+        (void)hq_bridge_drain(s->bridge); /* frees what was on its way */
+        hq_bridge_destroy(s->bridge);
+    }
+    struct hq_net_held *h;
+    while ((h = STAILQ_FIRST(&s->held)) != NULL) {
+        STAILQ_REMOVE_HEAD(&s->held, held);
+        nng_msg_free(h->msg);
+        free(h);
+    }
+    hq_sessions_fini(&s->table);
+    ev_timer_stop(s->conf.loop, &s->retry);
+    ev_timer_stop(s->conf.loop, &s->expire);
+    ev_timer_stop(s->conf.loop, &s->sweep);
+    ev_unref(s->conf.loop);
+    (void)pthread_cond_destroy(&s->live_changed); /* no thread is left */
+    (void)pthread_mutex_destroy(&s->live_lock);
+    sodium_memzero(s->secret, sizeof(s->secret));
+    free(s->ipc_path);
+    free(s);
+}

@@ -1,0 +1,62 @@
+/* net_server.h - the server object, shared by net_server.c (sockets, answers) and net_peer.c (what a frame means).
+ * Private.
+ *
+ * Threads    loop only, but the fields marked thr.
+ */
+#ifndef HQ_COMMON_NET_SERVER_H
+#define HQ_COMMON_NET_SERVER_H
+
+#include <ev.h>
+#include <pthread.h>
+
+#include "common/bridge.h"
+#include "common/net_session.h"
+
+struct hq_net_receive { /* one outstanding receive of nng; armed again once the loop has seen its message */
+    struct hq_net_server *server;
+    nng_aio *aio;
+};
+
+struct hq_net_held { /* an answer that nng had no room for */
+    STAILQ_ENTRY(hq_net_held) held;
+    nng_msg *msg;
+};
+
+struct hq_net_server {
+    struct hq_net_server_conf conf; /* pointers in it are not used after create */
+    bool has_secret;
+    unsigned char secret[HQ_SECRET_BYTES];
+    char *ipc_path; /* NULL = none */
+    uint16_t port;
+    nng_socket sock;
+    nng_listener tcp;
+    nng_listener ipc; /* thr reads both; set before they start */
+    struct hq_bridge *bridge;
+    struct hq_net_receive receives[HQ_NET_RECEIVES];
+    struct hq_sessions table;
+    STAILQ_HEAD(hq_net_held_list, hq_net_held) held;
+    ev_timer retry;  /* answers held */
+    ev_timer expire; /* strangers and orphans */
+    ev_timer sweep;  /* kicked connections */
+    hq_ms swept_at_ms;
+    bool is_closing;
+    pthread_mutex_t live_lock; /* thr: guards live_count */
+    pthread_cond_t live_changed;
+    uint32_t live_count; /* connections nng has */
+};
+
+/* net_peer.c: one received message; `body` is writable. */
+void hq_server_handle(struct hq_net_server *s, struct hq_pipe *p, const uint8_t route[8], char *body, size_t len);
+/* Ends a peer that misbehaves: forgets it, closes its connection, tells the owner if it knew of it. */
+void hq_server_drop(struct hq_net_server *s, struct hq_peer *peer);
+
+/* net_server.c */
+void hq_server_kick_soon(struct hq_net_server *s);              /* after hq_pipe_kick */
+void hq_server_expire_soon(struct hq_net_server *s);            /* after changes of strangers and orphans */
+void hq_server_gone(struct hq_net_server *s, uint64_t peer_id); /* 0: nobody */
+void hq_server_bad(struct hq_net_server *s, const struct hq_pipe *p, const char *why);
+/* A message of body_bytes (uninitialised) addressed to the sender of `route`; NULL without memory. */
+nng_msg *hq_server_msg(const uint8_t route[8], size_t body_bytes);
+void hq_server_send(struct hq_net_server *s, nng_msg *msg); /* takes msg */
+
+#endif
