@@ -38,6 +38,9 @@ body_unref(struct body *b)
     if (b->drop_extra != NULL) {
         b->drop_extra(b->extra);
     }
+    if (b->drop_stdin != NULL) {
+        b->drop_stdin(b->stdin_data);
+    }
     hq_arena_fini(&b->arena);
     free(b);
 }

@@ -56,12 +56,13 @@ struct body {
     struct body_stdio err;
     enum body_pin pin;
     bool with_task_dir;
-    bool with_stdin;
     int64_t time_limit_ms; /* 0 = none */
     struct hq_request request;
     /* The launch path's own constants, made when the body arrives; freed by `drop_extra` with the last reference. */
     void *extra;
     void (*drop_extra)(void *extra);
+    void *stdin_data; /* the same for what goes to stdin; NULL = /dev/null */
+    void (*drop_stdin)(void *stdin_data);
 };
 
 HQ_MUST_CHECK struct body *body_create(uint32_t job_id, uint32_t desc_id); /* one reference; NULL without memory */

@@ -160,32 +160,6 @@ batch_part(struct batch *from, const struct hq_ranges *ids, struct hq_str *entri
     return b;
 }
 
-void
-lane_unget(struct lane *l, struct lane_task *t)
-{
-    struct batch *from = t->batch;
-    struct hq_ranges ids = HQ_RANGES_INIT;
-    struct hq_str *entries = NULL;
-
-    HQ_ASSERT(from != NULL);
-    hq_ranges_add(&ids, t->task_id, 1, 1);
-    if (from->entries != NULL) {
-        entries = hq_xcalloc(1, sizeof(*entries));
-        entries[0] = t->entry;
-    }
-    struct batch *b = batch_part(from, &ids, entries);
-    HQ_ASSERT(b != NULL); /* a few bytes: without them nothing works any more */
-    b->size = 1;
-    b->at = hq_ranges_iter(&b->ids);
-    b->next = l->head;
-    if (l->head == NULL) {
-        l->tail = &b->next;
-    }
-    l->head = b;
-    l->size++;
-    lane_task_drop(t);
-}
-
 static bool
 batch_matches(const struct batch *b, const struct lane_match *m)
 {

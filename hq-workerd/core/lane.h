@@ -72,7 +72,6 @@ void lane_gone_list_fini(struct lane_gone_list *l); /* also the cleanup form */
 void lane_init(struct lane *l);
 void lane_fini(struct lane *l);
 void lane_push(struct lane *l, struct batch *b); /* takes over the caller's reference; ids must not be empty */
-void lane_unget(struct lane *l, struct lane_task *t); /* puts a taken task back in front; *t is empty then */
 enum lane_take lane_take(struct lane *l, hq_wall_ms now_ms, struct lane_task *ret);
 void lane_task_drop(struct lane_task *t);
 
