@@ -20,7 +20,7 @@ EXIT_CALL = re.compile(r"(?<![\w.>])exit\s*\(")
 FILE_SCOPE = re.compile(r"^(?:static\s+)?(?!.*\b(?:const|_Thread_local|__thread|typedef|extern|return|else|goto|case|"
                         r"_Static_assert|HQ_DEFINE_\w+)\b)"
                         r"(?:[A-Za-z_]\w*[\s*]+)+[A-Za-z_]\w*(?:\[[^\]]*\])*\s*(?:=.*)?[;{]\s*$")
-FILE_SCOPE_ALLOWED = {"common/log.c"}  # the log level
+FILE_SCOPE_ALLOWED = {"common/log.c", "common/nng_cure.c"}  # the log level; what replaces system calls has no object
 CLOEXEC = [(re.compile(r"\b(?:open|openat)\s*\("), "O_CLOEXEC|O_PATH"), (re.compile(r"\bsocket\s*\("), "SOCK_CLOEXEC"),
            (re.compile(r"\baccept\s*\("), "never: use accept4"), (re.compile(r"\bpipe\s*\("), "never: use pipe2"),
            (re.compile(r"\bdup\s*\("), "never: use F_DUPFD_CLOEXEC"), (re.compile(r"\bfopen\s*\("), "e\""),
@@ -103,9 +103,10 @@ def check_exit(report, path, code):
 
 
 def check_header(report, path, rel, text):
-    expected = "HQ_" + re.sub(r"[^A-Z0-9]", "_", str(pathlib.Path(rel).with_suffix("")).upper()) + "_H"
+    name = re.sub(r"[^A-Z0-9]", "_", str(pathlib.Path(rel).with_suffix("")).upper())
+    expected = "HQ_" + name.removeprefix("HQ_") + "_H"
     guard = GUARD.search(text)
-    if guard is None or guard.group(1) != expected:
+    if guard is None or guard.group(1) not in (expected, "HQ_" + name + "_H"):
         report.add(path, 1, "guard", f"expected {expected}")
     if not text.startswith("/* " + path.name + " - "):
         report.add(path, 1, "contract", f'a header begins with "/* {path.name} - ..."')
@@ -127,7 +128,7 @@ def check_c(report, path):
         check_exit(report, path, code)
         if path.suffix == ".c":
             check_file_scope(report, path, rel, code)
-    if path.suffix == ".h":
+    if path.suffix == ".h" and "golden" not in path.parts:
         check_header(report, path, rel, text)
 
 
