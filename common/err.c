@@ -5,7 +5,8 @@
 #include <string.h>
 
 #define CUT_MARK "..."
-#define CAUSE_MARK "\n\nCaused by:\n    "
+#define CAUSE_HEAD "\n\nCaused by:\n"
+#define CAUSE_MARK CAUSE_HEAD "    "
 
 /* Ends a text that filled the whole buffer with "...", never in the middle of a UTF-8 sequence. */
 static void mark_cut(char *text)
@@ -77,14 +78,6 @@ int hq_err_sys(struct hq_err *err, int code, const char *fmt, ...)
     return code;
 }
 
-/* Puts outer, of which `len` bytes are used, and `joint` in front of the present text. */
-static int put_before(struct hq_err *err, char *outer, size_t len, const char *joint)
-{
-    len = append(outer, len, "%s%s", joint, err->text);
-    memcpy(err->text, outer, len + 1);
-    return err->code;
-}
-
 int hq_err_prefix(struct hq_err *err, const char *fmt, ...)
 {
     if (err == NULL) {
@@ -95,7 +88,54 @@ int hq_err_prefix(struct hq_err *err, const char *fmt, ...)
     va_start(ap, fmt);
     size_t len = append_v(text, 0, fmt, ap);
     va_end(ap);
-    return put_before(err, text, len, ": ");
+    len = append(text, len, ": %s", err->text);
+    memcpy(err->text, text, len + 1);
+    return err->code;
+}
+
+/* Appends `cause` after its lead, each further line indented as far as the first. */
+static size_t append_cause(char *text, size_t len, const char *lead, const char *cause, size_t cause_len)
+{
+    len = append(text, len, "%s", lead);
+    for (;;) {
+        const char *end = memchr(cause, '\n', cause_len);
+        size_t line = end == NULL ? cause_len : (size_t)(end - cause);
+        len = append(text, len, "%.*s", (int)line, cause);
+        if (end == NULL) {
+            return len;
+        }
+        len = append(text, len, "\n%*s", (int)strlen(lead), "");
+        cause += line + 1;
+        cause_len -= line + 1;
+    }
+}
+
+/* Appends the old text as the causes of a new sentence: alone by its own, or numbered when it has causes itself. */
+static size_t append_causes(char *text, size_t len, const char *old)
+{
+    static const char single_lead[] = "    ";
+    const char *mark = strstr(old, CAUSE_MARK);
+    len = append(text, len, "%s", CAUSE_HEAD);
+    if (mark == NULL) {
+        return append_cause(text, len, single_lead, old, strlen(old));
+    }
+    len = append_cause(text, len, "    0: ", old, (size_t)(mark - old));
+    const char *rest = mark + sizeof CAUSE_HEAD - 1;
+    if (strncmp(rest, "    0: ", 7) != 0) {
+        return append(text, len, "\n    1: %s", rest + sizeof single_lead - 1);
+    }
+    /* numbered causes are one more each; their further lines are indented deeper than a number */
+    for (unsigned number = 1; rest != NULL; number++) {
+        const char *end = strstr(rest, "\n    ");
+        while (end != NULL && (end[5] == ' ' || end[5] == '\0')) {
+            end = strstr(end + 1, "\n    ");
+        }
+        size_t line = end == NULL ? strlen(rest) : (size_t)(end - rest);
+        size_t skip = HQ_MIN((size_t)7, line);
+        len = append(text, len, "\n    %u: %.*s", number, (int)(line - skip), rest + skip);
+        rest = end == NULL ? NULL : end + 1;
+    }
+    return len;
 }
 
 int hq_err_wrap(struct hq_err *err, const char *fmt, ...)
@@ -108,7 +148,9 @@ int hq_err_wrap(struct hq_err *err, const char *fmt, ...)
     va_start(ap, fmt);
     size_t len = append_v(text, 0, fmt, ap);
     va_end(ap);
-    return put_before(err, text, len, CAUSE_MARK);
+    len = append_causes(text, len, err->text);
+    memcpy(err->text, text, len + 1);
+    return err->code;
 }
 
 const char *hq_err_os(int code)

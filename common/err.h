@@ -23,8 +23,8 @@ int hq_err_set(struct hq_err *err, int code, const char *fmt, ...) HQ_PRINTF(3, 
 int hq_err_sys(struct hq_err *err, int code, const char *fmt, ...) HQ_PRINTF(3, 4);
 /* Puts "<formatted text>: " in front of the present text; returns the present code (-EINVAL with err NULL). */
 int hq_err_prefix(struct hq_err *err, const char *fmt, ...) HQ_PRINTF(2, 3);
-/* Makes the present text the cause of a new outer sentence (spec/output.md 1.5, one cause form):
- * "<outer>\n\nCaused by:\n    <old text>". Returns the present code. */
+/* Makes the present text the cause of a new outer sentence: "<outer>\n\nCaused by:\n    <old text>"; several causes are
+ * numbered from 0, outermost first. Returns the present code. */
 int hq_err_wrap(struct hq_err *err, const char *fmt, ...) HQ_PRINTF(2, 3);
 /* "No such file or directory (os error 2)" for errno `code` (sign ignored); static or thread-local memory. */
 const char *hq_err_os(int code);

@@ -53,7 +53,7 @@ HQ_MUST_CHECK int hq_endpoint_load(struct hq_endpoint *ret, const char *instance
 HQ_MUST_CHECK int hq_endpoint_store(const struct hq_endpoint *e, const char *instance, struct hq_err *err);
 /* Appends <instance>/hqd.sock, or an abstract name of our own when that is longer than a socket path may be. */
 void hq_endpoint_socket(struct hq_buf *ret, const char *instance);
-void hq_endpoint_abstract(struct hq_buf *ret, const char *instance); /* where sockets can't lie in files */
+void hq_endpoint_abstract(struct hq_buf *ret); /* a new random name: where sockets can't lie in files */
 
 /* ---- owner: which process writes this instance */
 struct hq_owner {
