@@ -2,14 +2,10 @@
 
 #include "common/limits.h"
 #include "common/placeholder.h"
+#include "hq/desc_print.h"
+#include "hq/selector.h"
 
 #include <stdlib.h>
-
-static ProtobufCBinaryData bin(struct hq_str s)
-{
-    /* protobuf-c has no const bytes; packing does not write to them. */
-    return (ProtobufCBinaryData){.len = s.len, .data = (uint8_t *)(uintptr_t)s.ptr};
-}
 
 static bool is_given(const struct submit_input *in, const char *name)
 {
@@ -68,7 +64,7 @@ static Hq__Variant *variant_wire(const struct hq_variant *v, struct hq_arena *ar
     for (size_t ix = 0; ix < v->entry_count; ix++) {
         Hq__RequestEntry *e = hq_arena_alloc(arena, sizeof *e);
         hq__request_entry__init(e);
-        e->name = bin(v->entries[ix].name);
+        e->name = desc_bytes(v->entries[ix].name);
         e->amount = v->entries[ix].amount;
         e->policy = (Hq__Policy)v->entries[ix].policy;
         w->entries[ix] = e;
@@ -124,8 +120,8 @@ void submit_env_wire(Hq__TaskDesc *desc, const struct submit_env *env, struct hq
         }
         Hq__EnvVar *v = hq_arena_alloc(arena, sizeof *v);
         hq__env_var__init(v);
-        v->key = bin(rows[ix].var.key);
-        v->value = bin(rows[ix].var.value);
+        v->key = desc_bytes(rows[ix].var.key);
+        v->value = desc_bytes(rows[ix].var.value);
         desc->env[desc->n_env++] = v;
     }
 }
@@ -139,7 +135,7 @@ Hq__Stdio *submit_stdio_wire(const struct submit_stdio *io, bool is_set, bool is
         return w;
     }
     w->kind = io->is_none ? HQ__STDIO_KIND__STDIO_NONE : HQ__STDIO_KIND__STDIO_FILE;
-    w->path = bin(io->path);
+    w->path = desc_bytes(io->path);
     w->remove_if_finished = io->remove_if_finished;
     return w;
 }
@@ -181,11 +177,11 @@ static int make_desc(Hq__TaskDesc **ret, const struct submit_input *in, struct h
     hq__task_desc__init(d);
     d->args = hq_arena_array(arena, in->command_count, sizeof *d->args);
     for (size_t ix = 0; ix < in->command_count; ix++) {
-        d->args[d->n_args++] = bin(in->command[ix]);
+        d->args[d->n_args++] = desc_bytes(in->command[ix]);
     }
     bool is_twice;
     submit_env_wire(d, &a->env, arena, &is_twice);
-    d->cwd = bin(a->cwd);
+    d->cwd = desc_bytes(a->cwd);
     bool is_streamed = is_given(in, "stream");
     d->stdout = submit_stdio_wire(&a->to_stdout, is_given(in, "stdout"), is_streamed, arena);
     d->stderr = submit_stdio_wire(&a->to_stderr, is_given(in, "stderr"), is_streamed, arena);
@@ -234,19 +230,6 @@ int submit_check(const struct submit_input *in, struct hq_arena *arena, struct h
     return rc;
 }
 
-static Hq__Ranges *array_wire(const struct hq_ranges *r, struct hq_arena *arena)
-{
-    Hq__Ranges *w = hq_arena_alloc(arena, sizeof *w);
-    hq__ranges__init(w);
-    w->packed = hq_arena_array(arena, r->count * 3 + 1, sizeof *w->packed);
-    for (size_t ix = 0; ix < r->count; ix++) {
-        w->packed[w->n_packed++] = r->v[ix].first;
-        w->packed[w->n_packed++] = r->v[ix].count;
-        w->packed[w->n_packed++] = r->v[ix].step;
-    }
-    return w;
-}
-
 int submit_build(Hq__Submit **ret, const struct submit_input *in, struct hq_arena *arena, struct hq_err *err)
 {
     const struct submit_args *a = in->args;
@@ -267,15 +250,15 @@ int submit_build(Hq__Submit **ret, const struct submit_input *in, struct hq_aren
     hq__submit__init(s);
     s->job = is_given(in, "job") ? a->job : 0;
     if (s->job == 0) {
-        s->name = bin(is_given(in, "name") ? a->name : submit_default_name(a->command.v[0]));
+        s->name = desc_bytes(is_given(in, "name") ? a->name : submit_default_name(a->command.v[0]));
         s->has_max_fails = is_given(in, "max-fails");
         s->max_fails = a->max_fails;
     }
-    s->submit_dir = bin(in->submit_dir);
-    s->stream_dir = bin(a->stream);
+    s->submit_dir = desc_bytes(in->submit_dir);
+    s->stream_dir = desc_bytes(a->stream);
     s->part = part;
     if (!in->has_entries && is_given(in, "array")) {
-        part->ids = array_wire(&a->array, arena);
+        part->ids = selector_ranges_wire(&a->array, arena);
     } else if (!in->has_entries) {
         s->auto_count = 1;
     }

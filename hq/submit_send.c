@@ -1,6 +1,7 @@
 #include "hq/submit_send.h"
 
 #include "common/limits.h"
+#include "hq/selector.h"
 
 #include <sys/random.h>
 
@@ -36,19 +37,6 @@ static int send_part(struct split *s, const Hq__SubmitPart *p)
     s->number++;
     hq_arena_reset(s->arena);
     return rc;
-}
-
-static Hq__Ranges *ranges_wire(const struct hq_ranges *r, struct hq_arena *arena)
-{
-    Hq__Ranges *w = hq_arena_alloc(arena, sizeof *w);
-    hq__ranges__init(w);
-    w->packed = hq_arena_array(arena, r->count * 3 + 1, sizeof *w->packed);
-    for (size_t ix = 0; ix < r->count; ix++) {
-        w->packed[w->n_packed++] = r->v[ix].first;
-        w->packed[w->n_packed++] = r->v[ix].count;
-        w->packed[w->n_packed++] = r->v[ix].step;
-    }
-    return w;
 }
 
 /* ---- entries */
@@ -105,7 +93,7 @@ static void fill_entries(Hq__SubmitPart *p, const struct entries *e, struct curs
     if (e->has_ids) {
         struct hq_ranges ids = HQ_RANGES_INIT;
         take_ids(&ids, &e->ids, c, count);
-        p->ids = ranges_wire(&ids, arena);
+        p->ids = selector_ranges_wire(&ids, arena);
         hq_ranges_fini(&ids);
     }
     c->ix += count;
