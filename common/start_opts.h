@@ -90,6 +90,7 @@ struct hq_worker_start_args {
 extern const struct hq_opt hq_worker_start_opts[HQ_WORKER_START_OPTS];
 const char *hq_on_server_lost_word(enum hq_on_server_lost v); /* "stop", ... */
 
+/* ---- worker hwdetect: hq executes `hq-workerd hwdetect ARGS`; hq_start_parse with argv + 1 and these rows */
 struct hq_hwdetect_args {
     bool no_hyper_threading;
 };

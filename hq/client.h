@@ -14,7 +14,7 @@
 
 #include <protobuf-c/protobuf-c.h>
 
-#define CLIENT_ANSWER_MS_MAX 300000
+#define CLIENT_ANSWER_MS_MAX 60000
 
 struct client_query {
     uint16_t type;                             /* HQ__MESSAGE_TYPE__TYPE_... of the request */

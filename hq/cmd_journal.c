@@ -11,7 +11,7 @@
 
 #define FOLLOW_WAIT_MS 25000 /* hqd holds the question that long when nothing happens */
 
-const struct hq_opt journal_export_opts[] = {
+const struct hq_opt journal_export_opts[JOURNAL_EXPORT_OPTS] = {
     {.name = "JOURNAL",
      .parse = hq_opt_str,
      .at = offsetof(struct journal_export_args, path),
@@ -19,7 +19,6 @@ const struct hq_opt journal_export_opts[] = {
      .complete = HQ_COMPLETE_FILE,
      .help = "Journal file."},
 };
-const size_t journal_export_opt_count = HQ_ARRAY_LEN(journal_export_opts);
 
 /* The payload is no JSON document of its own: nothing follows it. */
 static void

@@ -12,8 +12,8 @@
 struct journal_export_args {
     struct hq_str path;
 };
-extern const struct hq_opt journal_export_opts[];
-extern const size_t journal_export_opt_count;
+#define JOURNAL_EXPORT_OPTS 1
+extern const struct hq_opt journal_export_opts[JOURNAL_EXPORT_OPTS];
 
 int cmd_journal_export_run(struct hq_cli *cli, const struct hq_parsed *p, struct hq_err *err);
 int cmd_journal_replay_run(struct hq_cli *cli, const struct hq_parsed *p, struct hq_err *err);

@@ -55,7 +55,6 @@ int cmd_old_progress_run(struct hq_cli *cli, const struct hq_parsed *p, struct h
 /* ---- cmd_misc.c */
 int cmd_generate_completion_run(struct hq_cli *cli, const struct hq_parsed *p, struct hq_err *err);
 int cmd_generate_manual_run(struct hq_cli *cli, const struct hq_parsed *p, struct hq_err *err);
-int cmd_doc_run(struct hq_cli *cli, const struct hq_parsed *p, struct hq_err *err);
 
 /* ---- the option tables and run functions of submit, job and task commands are declared in submit_args.h, cmd_job.h
  * and cmd_task.h; commands.c puts them into the tree. */

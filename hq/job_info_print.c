@@ -155,7 +155,7 @@ static void rows_of_times(struct hq_table *t, const Hq__JobDetailAnswer *a)
     hq_table_row(t, "Makespan", hq_buf_view(&cell), HQ_COLOR_NONE);
 }
 
-static void print_failed(struct hq_out *out, const Hq__JobDetailAnswer *a)
+void job_print_failed(struct hq_out *out, const Hq__JobDetailAnswer *a)
 {
     uint64_t count = a->info->counts != NULL ? a->info->counts->failed : 0;
     if (count == 0) {
@@ -196,7 +196,7 @@ void job_print_info(struct hq_out *out, const struct job_detail *d, struct hq_ar
     }
     rows_of_times(&t, a);
     hq_table_print(&t, out);
-    print_failed(out, a);
+    job_print_failed(out, a);
 }
 
 /* ---- JSON */

@@ -36,6 +36,7 @@ struct job_detail {
     size_t desc_cap;
 };
 void job_print_info(struct hq_out *out, const struct job_detail *d, struct hq_arena *arena);
+void job_print_failed(struct hq_out *out, const Hq__JobDetailAnswer *a); /* the table of failed tasks, if there are any */
 /* Everything of the JSON object but the tasks: opens the object, ends behind the key "tasks". */
 void job_json_detail(struct hq_json *j, const struct job_detail *d, struct hq_arena *arena);
 /* The submit that a description belongs to; NULL = damaged answer. */

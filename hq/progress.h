@@ -10,7 +10,8 @@
 
 enum progress_form {
     PROGRESS_NOW = 0,
-    PROGRESS_OLD = 1, /* "(4 RUNNING, 232 FINISHED)" */
+    PROGRESS_OLD = 1,       /* "(4 RUNNING, 232 FINISHED)" */
+    PROGRESS_SUBMITTED = 2, /* as NOW, of a job submitted just now: shown although it may have ended already */
 };
 
 /* Shows the jobs until all are completed. *ret_failed, *ret_canceled: did any task end so? (NULL allowed) */
