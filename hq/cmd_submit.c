@@ -43,7 +43,7 @@ static int read_stdin(struct submit *s, struct hq_err *err)
     }
     if (isatty(STDIN_FILENO)) {
         static const char hint[] = "Reading data from stdin. In the interactive mode press Ctrl-D to submit.\n";
-        (void)hq_fs_write_all(STDERR_FILENO, hint, sizeof hint - 1); /* only a hint */
+        (void)!hq_fs_write_all(STDERR_FILENO, hint, sizeof hint - 1); /* only a hint */
     }
     int rc = hq_fs_read_fd(&s->stdin_data, STDIN_FILENO, HQ_STDIN_BYTES_MAX, err);
     return rc < 0 ? hq_err_prefix(err, "Cannot read stdin") : 0;
@@ -193,7 +193,7 @@ static int wait_for_end(struct submit *s, uint32_t job, struct hq_err *err)
     } else {
         bool has_failed = false;
         bool has_canceled = false;
-        rc = progress_run(s->cli, &jobs, PROGRESS_NOW, &has_failed, &has_canceled, err);
+        rc = progress_run(s->cli, &jobs, PROGRESS_SUBMITTED, &has_failed, &has_canceled, err);
         if (rc == 0 && s->args->fail && (has_failed || has_canceled)) {
             rc = hq_err_set(err, -ECANCELED, "Some jobs have failed or have been canceled");
         }
