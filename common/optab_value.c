@@ -7,7 +7,7 @@
 static int
 in_range(struct hq_str value, int64_t max, int64_t *ret, struct hq_err *err)
 {
-    int64_t v;
+    int64_t v = 0;
     int rc = hq_num_i64_sep(value, &v, err);
     if (rc < 0) {
         return rc;
@@ -45,7 +45,7 @@ hq_opt_u32(const struct hq_opt *opt, struct hq_str value, void *target, struct h
 {
     (void)opt;   /* one grammar */
     (void)arena; /* plain number */
-    int64_t v;
+    int64_t v = 0;
     int rc = in_range(value, UINT32_MAX, &v, err);
     if (rc == 0) {
         *(uint32_t *)target = (uint32_t)v;
@@ -74,7 +74,7 @@ hq_opt_port(const struct hq_opt *opt, struct hq_str value, void *target, struct 
 {
     (void)opt;   /* one grammar */
     (void)arena; /* plain number */
-    int64_t v;
+    int64_t v = 0;
     int rc = in_range(value, UINT16_MAX, &v, err);
     if (rc == 0) {
         *(uint16_t *)target = (uint16_t)v;
@@ -149,7 +149,7 @@ hq_opt_span(const struct hq_opt *opt, struct hq_str value, void *target, struct 
 {
     (void)opt;   /* one grammar */
     (void)arena; /* plain number */
-    int64_t ns;
+    int64_t ns = 0;
     int rc = hq_duration_parse_cli(value, &ns, err);
     if (rc == 0) {
         *(int64_t *)target = hq_ms_from_ns_up(ns);
@@ -163,7 +163,7 @@ hq_opt_span_human(const struct hq_opt *opt, struct hq_str value, void *target, s
 {
     (void)opt;   /* one grammar */
     (void)arena; /* plain number */
-    int64_t ns;
+    int64_t ns = 0;
     int rc = hq_duration_parse_human(value, &ns, err);
     if (rc == 0) {
         *(int64_t *)target = hq_ms_from_ns_up(ns);

@@ -233,7 +233,7 @@ int submit_check(const struct submit_input *in, struct hq_arena *arena, struct h
 int submit_build(Hq__Submit **ret, const struct submit_input *in, struct hq_arena *arena, struct hq_err *err)
 {
     const struct submit_args *a = in->args;
-    Hq__TaskDesc *desc;
+    Hq__TaskDesc *desc = NULL;
     int rc = submit_check_cwd(a->cwd, err);
     if (rc == 0) {
         rc = make_desc(&desc, in, arena, err);
