@@ -310,7 +310,7 @@ static void add_digits(struct hq_buf *out, const char *digits, size_t count, int
             hq_buf_byte(out, '.');
             hq_buf_add(out, digits + 1, count - 1);
         }
-        hq_buf_printf(out, "e%d", point - 1);
+        hq_buf_printf(out, "e%+d", point - 1);
     }
 }
 

@@ -201,7 +201,10 @@ static int syntax_error(struct hq_err *err, const json_error_t *e)
     case json_error_end_of_input_expected:
         what = "trailing characters";
         break;
-    default:
+    case json_error_numeric_overflow:
+        what = "number out of range";
+        break;
+    default: /* jansson's own words */
         break;
     }
     return hq_err_set(err, -EINVAL, "%s at line %d column %d", what, e->line, e->column);
