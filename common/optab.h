@@ -30,13 +30,13 @@ typedef int (*hq_opt_parse_fn)(const struct hq_opt *opt, struct hq_str value, vo
                                struct hq_err *err);
 
 enum hq_opt_flag {
-    HQ_OPT_POSITIONAL = 1 << 0,     /* `name` is its display name in capitals: "SELECTOR" */
+    HQ_OPT_POSITIONAL = 1 << 0, /* `name` is its display name in capitals: "SELECTOR" */
     HQ_OPT_REQUIRED = 1 << 1,
-    HQ_OPT_REPEAT = 1 << 2,         /* may be given again and adds up; everything else is an error the second time */
-    HQ_OPT_TRAILING = 1 << 3,       /* positional (hq_opt_strv); from its first word on all belongs to it, options too */
-    HQ_OPT_MORE_WORDS = 1 << 4,     /* `values` goes on behind its NULL: words that work but are not shown */
-    HQ_OPT_GLOBAL = 1 << 5,         /* accepted by every command; heading GLOBAL OPTIONS of --help */
-    HQ_OPT_HIDDEN = 1 << 6,         /* not in help, completion, usage lines */
+    HQ_OPT_REPEAT = 1 << 2,     /* may be given again and adds up; everything else is an error the second time */
+    HQ_OPT_TRAILING = 1 << 3,   /* positional (hq_opt_strv); from its first word on all belongs to it, options too */
+    HQ_OPT_MORE_WORDS = 1 << 4, /* `values` goes on behind its NULL: words that work but are not shown */
+    HQ_OPT_GLOBAL = 1 << 5,     /* accepted by every command; heading GLOBAL OPTIONS of --help */
+    HQ_OPT_HIDDEN = 1 << 6,     /* not in help, completion, usage lines */
     HQ_OPT_OPTIONAL_VALUE = 1 << 7, /* a following word is its value only if it is one of `values`; bare = `bare` */
     HQ_OPT_DIRECTIVE = 1 << 8,      /* allowed in #HQ lines */
     HQ_OPT_NONEMPTY = 1 << 9,       /* the empty text counts as no value at all */
@@ -46,30 +46,30 @@ enum hq_opt_flag {
 };
 
 enum hq_complete { /* what a shell offers for the value */
-    HQ_COMPLETE_NONE = 0,
-    HQ_COMPLETE_FILE,
-    HQ_COMPLETE_DIR,
-    HQ_COMPLETE_COMMAND,
-    HQ_COMPLETE_HOST,
+                   HQ_COMPLETE_NONE = 0,
+                   HQ_COMPLETE_FILE,
+                   HQ_COMPLETE_DIR,
+                   HQ_COMPLETE_COMMAND,
+                   HQ_COMPLETE_HOST,
 };
 
 struct hq_opt {
-    const char *name;           /* long name without dashes, or NULL with only a short one */
-    char short_name;            /* 0 = none */
-    const char *env;            /* environment variable, NULL = none */
-    const char *hint;           /* value name without brackets; NULL = `name` in capitals */
-    hq_opt_parse_fn parse;      /* NULL = flag */
-    size_t at;                  /* offset of the target */
-    const char *def;            /* parsed when neither given nor in the environment; shown by --help */
-    const char *bare;           /* value of the bare option; without HQ_OPT_OPTIONAL_VALUE it never takes another one */
-    const char *const *values;  /* NULL-terminated list of allowed words (the empty text then counts as no value) */
-    const char *conflicts;      /* names separated by blanks; one side is enough */
-    const char *help;           /* one sentence, ending with a dot */
-    const char *instead;        /* HQ_OPT_OLD: the present spelling as the hint shows it ("--journal", "--x=none"). If it
-                                 * names a row, that one counts as given too and the two exclude each other. NULL:
-                                 * without effect, the hint says so */
+    const char *name;          /* long name without dashes, or NULL with only a short one */
+    char short_name;           /* 0 = none */
+    const char *env;           /* environment variable, NULL = none */
+    const char *hint;          /* value name without brackets; NULL = `name` in capitals */
+    hq_opt_parse_fn parse;     /* NULL = flag */
+    size_t at;                 /* offset of the target */
+    const char *def;           /* parsed when neither given nor in the environment; shown by --help */
+    const char *bare;          /* value of the bare option; without HQ_OPT_OPTIONAL_VALUE it never takes another one */
+    const char *const *values; /* NULL-terminated list of allowed words (the empty text then counts as no value) */
+    const char *conflicts;     /* names separated by blanks; one side is enough */
+    const char *help;          /* one sentence, ending with a dot */
+    const char *instead;       /* HQ_OPT_OLD: the present spelling as the hint shows it ("--journal", "--x=none"). If it
+                                * names a row, that one counts as given too and the two exclude each other. NULL:
+                                * without effect, the hint says so */
     enum hq_complete complete;
-    uint32_t flags;             /* enum hq_opt_flag */
+    uint32_t flags; /* enum hq_opt_flag */
 };
 
 /* ---- parsers and their target types */
@@ -78,19 +78,29 @@ struct hq_strv { /* of repeatable texts; memory in the arena */
     size_t count;
     size_t cap;
 };
-int hq_opt_str(const struct hq_opt *, struct hq_str, void *, struct hq_arena *, struct hq_err *);    /* struct hq_str */
-int hq_opt_strv(const struct hq_opt *, struct hq_str, void *, struct hq_arena *, struct hq_err *);   /* struct hq_strv, appends */
-int hq_opt_u32(const struct hq_opt *, struct hq_str, void *, struct hq_arena *, struct hq_err *);    /* uint32_t, "x is not in 0..=4294967295" */
-int hq_opt_id(const struct hq_opt *, struct hq_str, void *, struct hq_arena *, struct hq_err *);     /* uint32_t, "invalid digit found in string" */
-int hq_opt_i32(const struct hq_opt *, struct hq_str, void *, struct hq_arena *, struct hq_err *);    /* int32_t */
-int hq_opt_port(const struct hq_opt *, struct hq_str, void *, struct hq_arena *, struct hq_err *);   /* uint16_t */
-int hq_opt_word(const struct hq_opt *, struct hq_str, void *, struct hq_arena *, struct hq_err *);   /* int: index in `values` */
-int hq_opt_words(const struct hq_opt *, struct hq_str, void *, struct hq_arena *, struct hq_err *);  /* uint32_t: bit per index; comma list, adds up */
-int hq_opt_bool(const struct hq_opt *, struct hq_str, void *, struct hq_arena *, struct hq_err *);   /* bool, "true" / "false" / "1" / "0" / "" */
-int hq_opt_span(const struct hq_opt *, struct hq_str, void *, struct hq_arena *, struct hq_err *);   /* int64_t ms, clock or human form */
-int hq_opt_span_human(const struct hq_opt *, struct hq_str, void *, struct hq_arena *, struct hq_err *); /* int64_t ms, human form only */
-int hq_opt_ranges(const struct hq_opt *, struct hq_str, void *, struct hq_arena *, struct hq_err *); /* struct hq_ranges (heap) */
-int hq_opt_none(const struct hq_opt *, struct hq_str, void *, struct hq_arena *, struct hq_err *);   /* takes any value and drops it */
+int hq_opt_str(const struct hq_opt *, struct hq_str, void *, struct hq_arena *, struct hq_err *); /* struct hq_str */
+int hq_opt_strv(const struct hq_opt *, struct hq_str, void *, struct hq_arena *,
+                struct hq_err *); /* struct hq_strv, appends */
+int hq_opt_u32(const struct hq_opt *, struct hq_str, void *, struct hq_arena *,
+               struct hq_err *); /* uint32_t, "x is not in 0..=4294967295" */
+int hq_opt_id(const struct hq_opt *, struct hq_str, void *, struct hq_arena *,
+              struct hq_err *); /* uint32_t, "invalid digit found in string" */
+int hq_opt_i32(const struct hq_opt *, struct hq_str, void *, struct hq_arena *, struct hq_err *);  /* int32_t */
+int hq_opt_port(const struct hq_opt *, struct hq_str, void *, struct hq_arena *, struct hq_err *); /* uint16_t */
+int hq_opt_word(const struct hq_opt *, struct hq_str, void *, struct hq_arena *,
+                struct hq_err *); /* int: index in `values` */
+int hq_opt_words(const struct hq_opt *, struct hq_str, void *, struct hq_arena *,
+                 struct hq_err *); /* uint32_t: bit per index; comma list, adds up */
+int hq_opt_bool(const struct hq_opt *, struct hq_str, void *, struct hq_arena *,
+                struct hq_err *); /* bool, "true" / "false" / "1" / "0" / "" */
+int hq_opt_span(const struct hq_opt *, struct hq_str, void *, struct hq_arena *,
+                struct hq_err *); /* int64_t ms, clock or human form */
+int hq_opt_span_human(const struct hq_opt *, struct hq_str, void *, struct hq_arena *,
+                      struct hq_err *); /* int64_t ms, human form only */
+int hq_opt_ranges(const struct hq_opt *, struct hq_str, void *, struct hq_arena *,
+                  struct hq_err *); /* struct hq_ranges (heap) */
+int hq_opt_none(const struct hq_opt *, struct hq_str, void *, struct hq_arena *,
+                struct hq_err *); /* takes any value and drops it */
 
 /* ---- commands */
 struct hq_cli; /* of the program that runs the commands */
@@ -99,26 +109,26 @@ typedef int (*hq_command_fn)(struct hq_cli *cli, const struct hq_parsed *parsed,
 
 struct hq_command {
     const char *name;
-    const char *help;                  /* one sentence */
-    const char *text;                  /* longer explanation for --help and the manual, NULL = none */
-    const char *const *aliases;        /* NULL-terminated; work, hidden */
+    const char *help;           /* one sentence */
+    const char *text;           /* longer explanation for --help and the manual, NULL = none */
+    const char *const *aliases; /* NULL-terminated; work, hidden */
     const struct hq_opt *opts;
     size_t opt_count;
-    size_t args_bytes;                 /* size of the argument struct; 0 with no options */
+    size_t args_bytes; /* size of the argument struct; 0 with no options */
     const struct hq_command *subs;
     size_t sub_count;
-    hq_command_fn run;                 /* NULL for a command that only has sub-commands; with none of these either: it
-                                        * is gone, `instead` is the tip of the error */
-    const char *instead;               /* old spelling of a command: hidden, one INFO hint ("hq job list") */
-    uint32_t kind;                     /* free for the program: tells apart spellings that share `run` */
+    hq_command_fn run;   /* NULL for a command that only has sub-commands; with none of these either: it
+                          * is gone, `instead` is the tip of the error */
+    const char *instead; /* old spelling of a command: hidden, one INFO hint ("hq job list") */
+    uint32_t kind;       /* free for the program: tells apart spellings that share `run` */
 };
 
 struct hq_parsed {
     const struct hq_command *cmd;
-    const char *path;      /* "hq job list", in the arena */
-    void *args;            /* the command's argument struct, in the arena, aligned for anything */
-    uint64_t given;        /* bit i: row i of cmd->opts came from the command line or the environment */
-    uint64_t typed;        /* bit i: from the command line */
+    const char *path;                  /* "hq job list", in the arena */
+    void *args;                        /* the command's argument struct, in the arena, aligned for anything */
+    uint64_t given;                    /* bit i: row i of cmd->opts came from the command line or the environment */
+    uint64_t typed;                    /* bit i: from the command line */
     int word_ix[HQ_COMMAND_DEPTH_MAX]; /* index in argv of each word that named a command: "job", "list" */
     size_t word_count;
 };
@@ -137,13 +147,13 @@ enum hq_optab_end {
 };
 
 struct hq_optab {
-    const struct hq_command *root;       /* name = program word ("hq") */
-    const struct hq_opt *globals;        /* HQ_OPT_GLOBAL rows */
+    const struct hq_command *root; /* name = program word ("hq") */
+    const struct hq_opt *globals;  /* HQ_OPT_GLOBAL rows */
     size_t global_count;
-    void *global_args;                   /* zeroed by the caller */
-    const char *version;                 /* printed by --version / -V of the root, one line without newline */
-    char *const *envp;                   /* "NAME=value" list, NULL = none */
-    bool color_out;                      /* help may be coloured */
+    void *global_args;   /* zeroed by the caller */
+    const char *version; /* printed by --version / -V of the root, one line without newline */
+    char *const *envp;   /* "NAME=value" list, NULL = none */
+    bool color_out;      /* help may be coloured */
     bool color_err;
     struct hq_arena *arena;
 };

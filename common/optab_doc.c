@@ -190,8 +190,10 @@ void
 hq_optab_markdown(const struct hq_optab *tab, struct hq_buf *out)
 {
     struct doc d = {.tab = tab, .out = out};
-    hq_buf_printf(out, "# Commands of `%s`\n\nThis page is written by `%s generate-manual --markdown`.\n\n"
-                       "## Global options\n", tab->root->name, tab->root->name);
+    hq_buf_printf(out,
+                  "# Commands of `%s`\n\nThis page is written by `%s generate-manual --markdown`.\n\n"
+                  "## Global options\n",
+                  tab->root->name, tab->root->name);
     md_opts(out, tab->globals, tab->global_count);
     md_command(&d, tab->root, tab->root->name, 0);
 }

@@ -30,7 +30,8 @@ wants_value(const struct hq_opt *opt)
     return opt->parse != NULL && opt->bare == NULL;
 }
 
-struct export {
+struct export
+{
     const struct hq_optab *tab;
     struct hq_buf *out;
 };
@@ -132,11 +133,12 @@ static void
 export_bash(struct export *e)
 {
     const char *root = e->tab->root->name;
-    hq_buf_printf(e->out,
-                  "# bash completion for %s\n_%s()\n{\n    local cur prev path words kind i\n    COMPREPLY=()\n"
-                  "    cur=\"${COMP_WORDS[COMP_CWORD]}\"\n    prev=\"${COMP_WORDS[COMP_CWORD-1]}\"\n"
-                  "    path=%s\n    for ((i = 1; i < COMP_CWORD; i++)); do\n        case \"$path,${COMP_WORDS[i]}\" in\n",
-                  root, root, root);
+    hq_buf_printf(
+        e->out,
+        "# bash completion for %s\n_%s()\n{\n    local cur prev path words kind i\n    COMPREPLY=()\n"
+        "    cur=\"${COMP_WORDS[COMP_CWORD]}\"\n    prev=\"${COMP_WORDS[COMP_CWORD-1]}\"\n"
+        "    path=%s\n    for ((i = 1; i < COMP_CWORD; i++)); do\n        case \"$path,${COMP_WORDS[i]}\" in\n",
+        root, root, root);
     walk(e->tab->root, root, 0, e->tab->arena, bash_paths, e);
     hq_buf_cstr(e->out, "            *) ;;\n        esac\n    done\n    case \"$path\" in\n");
     walk(e->tab->root, root, 0, e->tab->arena, bash_command, e);

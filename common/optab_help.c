@@ -132,8 +132,8 @@ put_commands(struct optab_text *t, const struct hq_command *cmd)
 }
 
 void
-hq_optab_help(const struct hq_optab *tab, const struct hq_command *cmd, const char *path, bool is_long,
-              bool with_color, struct hq_buf *out)
+hq_optab_help(const struct hq_optab *tab, const struct hq_command *cmd, const char *path, bool is_long, bool with_color,
+              struct hq_buf *out)
 {
     struct optab_text t = {.out = out, .with_color = with_color};
     bool has_positional = false;
@@ -162,7 +162,8 @@ hq_optab_help(const struct hq_optab *tab, const struct hq_command *cmd, const ch
     put_heading(&t, "Options:");
     put_opts(&t, cmd->opts, cmd->opt_count, false, is_long, width);
     put_fixed(&t, HQ_STR("  -h, --help"),
-              is_long ? "Prints this text; -h prints a summary." : "Prints a summary; --help tells all.", is_long, width);
+              is_long ? "Prints this text; -h prints a summary." : "Prints a summary; --help tells all.", is_long,
+              width);
     if (is_root && tab->version != NULL) {
         put_fixed(&t, HQ_STR("  -V, --version"), "Prints the version.", is_long, width);
     }

@@ -32,8 +32,8 @@ struct optab_row {
 
 /* One level of the command line while it is read. */
 struct optab_parse {
-    const struct hq_optab *tab;     /* NULL for directives */
-    const struct hq_command *cmd;   /* NULL for directives */
+    const struct hq_optab *tab;   /* NULL for directives */
+    const struct hq_command *cmd; /* NULL for directives */
     const char *path;
     const struct hq_opt *opts;
     size_t opt_count;
@@ -41,15 +41,27 @@ struct optab_parse {
     struct hq_arena *arena;
     struct optab_text text;
     struct hq_buf *hints;
-    uint64_t given;                 /* rows of opts */
+    uint64_t given; /* rows of opts */
     uint64_t typed;
-    uint64_t global_typed;          /* on this level */
+    uint64_t global_typed;                   /* on this level */
     struct optab_row order[2 * HQ_OPTS_MAX]; /* typed rows, in order of their first appearance */
     size_t order_count;
-    size_t next_positional;         /* index in opts from which the next positional is looked for */
+    size_t next_positional; /* index in opts from which the next positional is looked for */
     bool is_directive;
-    enum hq_optab_end end;          /* set by the error functions */
+    enum hq_optab_end end; /* set by the error functions */
 };
+
+struct optab_words { /* what is left to read */
+    const struct hq_str *v;
+    size_t count;
+    size_t ix;
+    bool is_after_dashes;
+};
+
+/* Reads up to the end or to the name of a sub-command (*ret_sub). These return false with the error written. */
+bool optab_read_level(struct optab_parse *p, struct optab_words *w, const struct hq_command **ret_sub);
+bool optab_store(struct optab_parse *p, struct optab_row row, struct hq_str value);
+void *optab_target(const struct optab_parse *p, struct optab_row row);
 
 /* "--array <ARRAY>", "-t <TIME_LIMIT>", "<SELECTOR>", "--wait" */
 void optab_display(struct hq_buf *b, const struct hq_opt *opt);
@@ -71,7 +83,8 @@ bool optab_err_no_value(struct optab_parse *p, const struct hq_opt *opt);
 bool optab_err_value(struct optab_parse *p, const struct hq_opt *opt, struct hq_str value, const struct hq_err *err);
 bool optab_err_unneeded(struct optab_parse *p, const struct hq_opt *opt, struct hq_str value);
 bool optab_err_twice(struct optab_parse *p, const struct hq_opt *opt);
-bool optab_err_conflict(struct optab_parse *p, const struct hq_opt *opt, const struct hq_opt *const *others, size_t count);
+bool optab_err_conflict(struct optab_parse *p, const struct hq_opt *opt, const struct hq_opt *const *others,
+                        size_t count);
 bool optab_err_missing(struct optab_parse *p, const struct hq_opt *const *missing, size_t count);
 
 /* Similarity of two words, 0 to 1 (Jaro). */

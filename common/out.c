@@ -86,9 +86,15 @@ hq_out_line(struct hq_out *o, const char *fmt, ...)
 }
 
 static const char *const color_codes[] = {
-    [HQ_COLOR_NONE] = "",         [HQ_COLOR_BLACK] = "\x1b[30m",   [HQ_COLOR_RED] = "\x1b[31m",
-    [HQ_COLOR_GREEN] = "\x1b[32m", [HQ_COLOR_YELLOW] = "\x1b[33m",  [HQ_COLOR_BLUE] = "\x1b[34m",
-    [HQ_COLOR_MAGENTA] = "\x1b[35m", [HQ_COLOR_CYAN] = "\x1b[36m",  [HQ_COLOR_BRIGHT_RED] = "\x1b[91m",
+    [HQ_COLOR_NONE] = "",
+    [HQ_COLOR_BLACK] = "\x1b[30m",
+    [HQ_COLOR_RED] = "\x1b[31m",
+    [HQ_COLOR_GREEN] = "\x1b[32m",
+    [HQ_COLOR_YELLOW] = "\x1b[33m",
+    [HQ_COLOR_BLUE] = "\x1b[34m",
+    [HQ_COLOR_MAGENTA] = "\x1b[35m",
+    [HQ_COLOR_CYAN] = "\x1b[36m",
+    [HQ_COLOR_BRIGHT_RED] = "\x1b[91m",
     [HQ_COLOR_BOLD] = "\x1b[1m",
 };
 
@@ -159,8 +165,9 @@ static const struct {
 _Static_assert(HQ_ARRAY_LEN(states) == HQ_STATES, "a state without words");
 
 const char *const hq_state_lower[] = {
-    [HQ_STATE_WAITING] = "waiting",   [HQ_STATE_RUNNING] = "running",   [HQ_STATE_FINISHED] = "finished",
-    [HQ_STATE_FAILED] = "failed",     [HQ_STATE_CANCELED] = "canceled", [HQ_STATE_ABORTED] = "aborted",
+    [HQ_STATE_WAITING] = "waiting",   [HQ_STATE_RUNNING] = "running",
+    [HQ_STATE_FINISHED] = "finished", [HQ_STATE_FAILED] = "failed",
+    [HQ_STATE_CANCELED] = "canceled", [HQ_STATE_ABORTED] = "aborted",
     [HQ_STATE_OPENED] = "opened",     [HQ_STATES] = NULL,
 };
 

@@ -19,16 +19,16 @@ enum hq_out_mode {
 extern const char *const hq_out_mode_words[]; /* "cli", "json", "quiet", NULL */
 
 enum hq_color { /* of words and cells; HQ_COLOR_NONE prints no escape sequence */
-    HQ_COLOR_NONE = 0,
-    HQ_COLOR_BLACK,
-    HQ_COLOR_RED,
-    HQ_COLOR_GREEN,
-    HQ_COLOR_YELLOW,
-    HQ_COLOR_BLUE,
-    HQ_COLOR_MAGENTA,
-    HQ_COLOR_CYAN,
-    HQ_COLOR_BRIGHT_RED,
-    HQ_COLOR_BOLD,
+                HQ_COLOR_NONE = 0,
+                HQ_COLOR_BLACK,
+                HQ_COLOR_RED,
+                HQ_COLOR_GREEN,
+                HQ_COLOR_YELLOW,
+                HQ_COLOR_BLUE,
+                HQ_COLOR_MAGENTA,
+                HQ_COLOR_CYAN,
+                HQ_COLOR_BRIGHT_RED,
+                HQ_COLOR_BOLD,
 };
 
 enum hq_color_choice {
@@ -49,10 +49,10 @@ bool hq_out_want_color(enum hq_color_choice choice, bool is_tty, const struct hq
 
 struct hq_out {
     enum hq_out_mode mode;
-    bool with_color;      /* cli mode only; else false */
-    bool has_document;    /* a JSON document was printed */
+    bool with_color;   /* cli mode only; else false */
+    bool has_document; /* a JSON document was printed */
     int fd;
-    int write_rc;         /* first failed write, 0 = none */
+    int write_rc; /* first failed write, 0 = none */
     struct hq_buf buf;
 };
 
@@ -64,7 +64,8 @@ void hq_out_printf(struct hq_out *o, const char *fmt, ...) HQ_PRINTF(2, 3);
 void hq_out_line(struct hq_out *o, const char *fmt, ...) HQ_PRINTF(2, 3); /* with newline */
 void hq_out_word(struct hq_out *o, enum hq_color color, const char *s);   /* coloured if colours are on */
 void hq_out_flush(struct hq_out *o);
-/* The error of a command: cli and quiet on `err_fd` with a newline, json as {"error": text} on stdout. Flushes first. */
+/* The error of a command: cli and quiet on `err_fd` with a newline, json as {"error": text} on stdout. Flushes first.
+ */
 void hq_out_error(struct hq_out *o, int err_fd, const char *text);
 /* JSON mode without a document yet: prints {}. Then writes everything out. 0 or the first write error. */
 int hq_out_finish(struct hq_out *o);
@@ -74,18 +75,18 @@ void hq_color_add(struct hq_buf *b, bool with_color, enum hq_color color, struct
 
 /* ---- words and colours of states (spec section "State words and colours") */
 enum hq_task_state { /* of tasks and jobs; order of the counters of a State cell is elsewhere */
-    HQ_STATE_WAITING = 0,
-    HQ_STATE_RUNNING,
-    HQ_STATE_FINISHED,
-    HQ_STATE_FAILED,
-    HQ_STATE_CANCELED,
-    HQ_STATE_ABORTED,
-    HQ_STATE_OPENED, /* jobs only */
+                     HQ_STATE_WAITING = 0,
+                     HQ_STATE_RUNNING,
+                     HQ_STATE_FINISHED,
+                     HQ_STATE_FAILED,
+                     HQ_STATE_CANCELED,
+                     HQ_STATE_ABORTED,
+                     HQ_STATE_OPENED, /* jobs only */
 };
 #define HQ_STATES 7
 extern const char *const hq_state_lower[]; /* "waiting", "running", ..., "opened", NULL: words of filters and JSON */
-const char *hq_state_word(enum hq_task_state s);   /* "WAITING" */
-const char *hq_state_title(enum hq_task_state s);  /* "Waiting": keys of job summary in JSON */
+const char *hq_state_word(enum hq_task_state s);          /* "WAITING" */
+const char *hq_state_title(enum hq_task_state s);         /* "Waiting": keys of job summary in JSON */
 enum hq_color hq_state_color(enum hq_task_state s);       /* cells: ABORTED is blue */
 enum hq_color hq_state_count_color(enum hq_task_state s); /* counters: ABORTED is bright red */
 

@@ -17,9 +17,9 @@
 
 struct hq_json_level {
     bool is_object;
-    bool is_sorted;   /* keys must come in ascending order */
+    bool is_sorted; /* keys must come in ascending order */
     bool has_items;
-    bool has_key;     /* a key waits for its value */
+    bool has_key; /* a key waits for its value */
     struct hq_str last_key;
     char number_key[24]; /* storage for hq_json_key_u64 */
 };
@@ -35,25 +35,25 @@ void hq_json_init(struct hq_json *j, struct hq_buf *out, bool is_pretty);
 void hq_json_begin_document(struct hq_json *j, struct hq_out *out);
 void hq_json_end_document(struct hq_json *j, struct hq_out *out);
 
-void hq_json_object(struct hq_json *j);           /* keys ascending bytewise */
-void hq_json_object_unsorted(struct hq_json *j);  /* access files only */
+void hq_json_object(struct hq_json *j);          /* keys ascending bytewise */
+void hq_json_object_unsorted(struct hq_json *j); /* access files only */
 void hq_json_object_end(struct hq_json *j);
 void hq_json_array(struct hq_json *j);
 void hq_json_array_end(struct hq_json *j);
-void hq_json_key(struct hq_json *j, const char *key);        /* must outlive the object's next key */
-void hq_json_key_str(struct hq_json *j, struct hq_str key);  /* the same */
-void hq_json_key_u64(struct hq_json *j, uint64_t key);       /* sorted as text: "10" before "2" */
+void hq_json_key(struct hq_json *j, const char *key);       /* must outlive the object's next key */
+void hq_json_key_str(struct hq_json *j, struct hq_str key); /* the same */
+void hq_json_key_u64(struct hq_json *j, uint64_t key);      /* sorted as text: "10" before "2" */
 
 void hq_json_null(struct hq_json *j);
 void hq_json_bool(struct hq_json *j, bool v);
 void hq_json_u64(struct hq_json *j, uint64_t v);
 void hq_json_i64(struct hq_json *j, int64_t v);
-void hq_json_f64(struct hq_json *j, double v);                /* shortest that reads back; "8.0"; not finite: null */
-void hq_json_str(struct hq_json *j, struct hq_str v);         /* invalid UTF-8 becomes U+FFFD */
-void hq_json_strz(struct hq_json *j, const char *v);          /* NULL: null */
-void hq_json_seconds(struct hq_json *j, int64_t ms);          /* 8.0, 0.5 */
-void hq_json_span(struct hq_json *j, int64_t ms);             /* {"nanos":N,"secs":N} of raw structures */
-void hq_json_time(struct hq_json *j, hq_wall_ms at);          /* RFC 3339, fraction of 0 or 3 digits */
+void hq_json_f64(struct hq_json *j, double v);        /* shortest that reads back; "8.0"; not finite: null */
+void hq_json_str(struct hq_json *j, struct hq_str v); /* invalid UTF-8 becomes U+FFFD */
+void hq_json_strz(struct hq_json *j, const char *v);  /* NULL: null */
+void hq_json_seconds(struct hq_json *j, int64_t ms);  /* 8.0, 0.5 */
+void hq_json_span(struct hq_json *j, int64_t ms);     /* {"nanos":N,"secs":N} of raw structures */
+void hq_json_time(struct hq_json *j, hq_wall_ms at);  /* RFC 3339, fraction of 0 or 3 digits */
 
 /* key and value in one call */
 void hq_json_put_str(struct hq_json *j, const char *key, struct hq_str v);

@@ -22,7 +22,7 @@ struct hq_column {
 };
 
 struct hq_table_cell {
-    size_t at;            /* offset and length in `text` */
+    size_t at; /* offset and length in `text` */
     size_t len;
     enum hq_color color;
 };
@@ -51,11 +51,12 @@ void hq_table_rowf(struct hq_table *t, const char *label, const char *fmt, ...) 
 void hq_table_print(const struct hq_table *t, struct hq_out *out);
 
 /* ---- cell formatters (spec section "Cell formatters"); durations and dates are in common/num.h */
-void hq_fmt_size(struct hq_buf *b, uint64_t bytes);          /* "1230 B", "292.97 KiB", ... */
+void hq_fmt_size(struct hq_buf *b, uint64_t bytes);                     /* "1230 B", "292.97 KiB", ... */
 void hq_fmt_wrapped(struct hq_buf *b, struct hq_str s, size_t columns); /* word wrap; over-long words are broken */
 void hq_fmt_command(struct hq_buf *b, const struct hq_str *args, size_t count); /* one argument a line, wrapped at 80 */
 void hq_fmt_middle_cut(struct hq_buf *b, struct hq_str s, size_t bytes_max);    /* 24 bytes "..." 23 bytes for 50 */
-void hq_fmt_cut(struct hq_buf *b, struct hq_str s, size_t bytes);  /* s, or its first bytes and "..." if it has that many */
+void hq_fmt_cut(struct hq_buf *b, struct hq_str s,
+                size_t bytes); /* s, or its first bytes and "..." if it has that many */
 
 /* The bar: "[####....]" of 40 columns (spec section "The bar itself"). */
 struct hq_bar_counts {

@@ -12,13 +12,12 @@
 #include <string.h>
 #include <unistd.h>
 
-
 struct client {
     struct hq_buf server_dir; /* absolute */
     struct hq_buf option;     /* " --server-dir <dir>" or empty */
     bool is_default;
-    bool has_access;          /* access, instance, endpoint are loaded */
-    bool has_answered;        /* this connection has carried an answer */
+    bool has_access;   /* access, instance, endpoint are loaded */
+    bool has_answered; /* this connection has carried an answer */
     struct hq_access access;
     struct hq_buf instance;
     struct hq_endpoint endpoint;

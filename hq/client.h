@@ -17,13 +17,13 @@
 #define CLIENT_ANSWER_MS_MAX 60000
 
 struct client_query {
-    uint16_t type;                             /* HQ__MESSAGE_TYPE__TYPE_... of the request */
-    const ProtobufCMessage *request;           /* NULL = Empty */
+    uint16_t type;                   /* HQ__MESSAGE_TYPE__TYPE_... of the request */
+    const ProtobufCMessage *request; /* NULL = Empty */
     uint16_t answer_type;
-    const ProtobufCMessageDescriptor *answer;  /* NULL = content is not looked at (TYPE_DONE) */
-    hq_ms wait_ms;                             /* how long hqd may hold the answer (long polls), 0 = not */
-    bool is_plain_error;                       /* hqd's text without "Error: " in front */
-    struct hq_arena *arena;                    /* of the answer; NULL = cli->arena */
+    const ProtobufCMessageDescriptor *answer; /* NULL = content is not looked at (TYPE_DONE) */
+    hq_ms wait_ms;                            /* how long hqd may hold the answer (long polls), 0 = not */
+    bool is_plain_error;                      /* hqd's text without "Error: " in front */
+    struct hq_arena *arena;                   /* of the answer; NULL = cli->arena */
 };
 /* 0 and *ret (NULL allowed for queries without content). */
 HQ_MUST_CHECK int client_call(struct hq_cli *cli, const struct client_query *q, ProtobufCMessage **ret,
@@ -33,6 +33,7 @@ HQ_MUST_CHECK int client_prepare(struct hq_cli *cli, struct hq_err *err);
 /* Drops the connection and what is known of the access file; the next call reads the file again. */
 void client_reset(struct hq_cli *cli);
 /* The server directory as absolute path, and " --server-dir <dir>" when it is not the default (else ""). */
-HQ_MUST_CHECK int client_server_dir(struct hq_cli *cli, const char **ret_dir, const char **ret_option, struct hq_err *err);
+HQ_MUST_CHECK int client_server_dir(struct hq_cli *cli, const char **ret_dir, const char **ret_option,
+                                    struct hq_err *err);
 
 #endif

@@ -5,14 +5,22 @@
 static const char *const shell_words[] = {"bash", "zsh", "fish", NULL};
 
 const struct hq_opt completion_opts[COMPLETION_OPTS] = {
-    {.name = "SHELL", .parse = hq_opt_word, .at = offsetof(struct completion_args, shell), .values = shell_words,
-     .flags = HQ_OPT_POSITIONAL | HQ_OPT_REQUIRED, .help = "Shell that the script is for."},
+    {.name = "SHELL",
+     .parse = hq_opt_word,
+     .at = offsetof(struct completion_args, shell),
+     .values = shell_words,
+     .flags = HQ_OPT_POSITIONAL | HQ_OPT_REQUIRED,
+     .help = "Shell that the script is for."},
 };
 
 const struct hq_opt manual_opts[MANUAL_OPTS] = {
-    {.name = "markdown", .at = offsetof(struct manual_args, markdown),
+    {.name = "markdown",
+     .at = offsetof(struct manual_args, markdown),
      .help = "Prints the command reference as Markdown instead of a manual page."},
-    {.name = "date", .parse = hq_opt_str, .at = offsetof(struct manual_args, date), .def = "",
+    {.name = "date",
+     .parse = hq_opt_str,
+     .at = offsetof(struct manual_args, date),
+     .def = "",
      .help = "Date in the head of the manual page."},
 };
 

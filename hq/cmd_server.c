@@ -15,41 +15,73 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#define STOP_MS_MAX 30000  /* hqd lets queued answers leave, then closes its journal: far below that */
-#define STOP_PAUSE_MS 20   /* between two questions to a hqd on another host */
-#define WAIT_PAUSE_MS 250  /* between two attempts of server wait; the reference took 5 s */
+#define STOP_MS_MAX 30000 /* hqd lets queued answers leave, then closes its journal: far below that */
+#define STOP_PAUSE_MS 20  /* between two questions to a hqd on another host */
+#define WAIT_PAUSE_MS 250 /* between two attempts of server wait; the reference took 5 s */
 
 const struct hq_opt server_info_opts[SERVER_INFO_OPTS] = {
     {.name = "stats", .at = offsetof(struct server_info_args, stats), .flags = HQ_OPT_OLD},
 };
 
 const struct hq_opt server_wait_opts[SERVER_WAIT_OPTS] = {
-    {.name = "timeout", .parse = hq_opt_span, .at = offsetof(struct server_wait_args, timeout_ms), .def = "5m",
+    {.name = "timeout",
+     .parse = hq_opt_span,
+     .at = offsetof(struct server_wait_args, timeout_ms),
+     .def = "5m",
      .help = "Gives up after that long; at least one full attempt is made."},
 };
 
 #define A(field) offsetof(struct server_access_args, field)
 const struct hq_opt server_access_opts[SERVER_ACCESS_OPTS] = {
-    {.name = "client-port", .parse = hq_opt_port, .at = A(client_port), .flags = HQ_OPT_REQUIRED,
+    {.name = "client-port",
+     .parse = hq_opt_port,
+     .at = A(client_port),
+     .flags = HQ_OPT_REQUIRED,
      .help = "Port that the server will use for clients."},
-    {.name = "worker-port", .parse = hq_opt_port, .at = A(worker_port), .flags = HQ_OPT_REQUIRED,
+    {.name = "worker-port",
+     .parse = hq_opt_port,
+     .at = A(worker_port),
+     .flags = HQ_OPT_REQUIRED,
      .help = "Port that the server will use for workers."},
-    {.name = "host", .parse = hq_opt_str, .at = A(host), .complete = HQ_COMPLETE_HOST,
+    {.name = "host",
+     .parse = hq_opt_str,
+     .at = A(host),
+     .complete = HQ_COMPLETE_HOST,
      .help = "Name of the server's host; this host's name unless given."},
-    {.name = "client-host", .parse = hq_opt_str, .at = A(client_host), .complete = HQ_COMPLETE_HOST,
+    {.name = "client-host",
+     .parse = hq_opt_str,
+     .at = A(client_host),
+     .complete = HQ_COMPLETE_HOST,
      .help = "The same for clients only."},
-    {.name = "worker-host", .parse = hq_opt_str, .at = A(worker_host), .complete = HQ_COMPLETE_HOST,
+    {.name = "worker-host",
+     .parse = hq_opt_str,
+     .at = A(worker_host),
+     .complete = HQ_COMPLETE_HOST,
      .help = "The same for workers only."},
-    {.name = "client-file", .parse = hq_opt_str, .at = A(client_file), .complete = HQ_COMPLETE_FILE,
-     .flags = HQ_OPT_NONEMPTY, .help = "Writes another file that admits clients only."},
-    {.name = "worker-file", .parse = hq_opt_str, .at = A(worker_file), .complete = HQ_COMPLETE_FILE,
-     .flags = HQ_OPT_NONEMPTY, .help = "Writes another file that admits workers only."},
-    {.name = "ACCESS_FILE", .parse = hq_opt_str, .at = A(file), .complete = HQ_COMPLETE_FILE,
-     .flags = HQ_OPT_POSITIONAL | HQ_OPT_REQUIRED | HQ_OPT_NONEMPTY, .help = "The full file, for server start."},
+    {.name = "client-file",
+     .parse = hq_opt_str,
+     .at = A(client_file),
+     .complete = HQ_COMPLETE_FILE,
+     .flags = HQ_OPT_NONEMPTY,
+     .help = "Writes another file that admits clients only."},
+    {.name = "worker-file",
+     .parse = hq_opt_str,
+     .at = A(worker_file),
+     .complete = HQ_COMPLETE_FILE,
+     .flags = HQ_OPT_NONEMPTY,
+     .help = "Writes another file that admits workers only."},
+    {.name = "ACCESS_FILE",
+     .parse = hq_opt_str,
+     .at = A(file),
+     .complete = HQ_COMPLETE_FILE,
+     .flags = HQ_OPT_POSITIONAL | HQ_OPT_REQUIRED | HQ_OPT_NONEMPTY,
+     .help = "The full file, for server start."},
 };
 
 const struct hq_opt server_dump_opts[SERVER_DUMP_OPTS] = {
-    {.name = "PATH", .parse = hq_opt_str, .at = offsetof(struct server_dump_args, path),
+    {.name = "PATH",
+     .parse = hq_opt_str,
+     .at = offsetof(struct server_dump_args, path),
      .flags = HQ_OPT_POSITIONAL | HQ_OPT_REQUIRED | HQ_OPT_NONEMPTY,
      .help = "File on the server's machine, relative to the server's directory."},
 };
@@ -151,8 +183,7 @@ cmd_server_stop_run(struct hq_cli *cli, const struct hq_parsed *p, struct hq_err
         return rc;
     }
     int pidfd = hq_serverdir_instance(&instance, dir, NULL) == 0 ? open_owner(instance.ptr) : -1;
-    struct client_query q = {.type = HQ__MESSAGE_TYPE__TYPE_SERVER_STOP,
-                             .answer_type = HQ__MESSAGE_TYPE__TYPE_DONE};
+    struct client_query q = {.type = HQ__MESSAGE_TYPE__TYPE_SERVER_STOP, .answer_type = HQ__MESSAGE_TYPE__TYPE_DONE};
     rc = client_call(cli, &q, NULL, err);
     if (rc == 0) {
         hq_log_info("Stopping server");
@@ -259,9 +290,8 @@ cmd_server_debug_dump_run(struct hq_cli *cli, const struct hq_parsed *p, struct 
     Hq__DebugDump req = HQ__DEBUG_DUMP__INIT;
     req.path.data = (uint8_t *)hq_arena_strz(&cli->arena, args->path);
     req.path.len = args->path.len;
-    struct client_query q = {.type = HQ__MESSAGE_TYPE__TYPE_DEBUG_DUMP,
-                             .request = &req.base,
-                             .answer_type = HQ__MESSAGE_TYPE__TYPE_DONE};
+    struct client_query q = {
+        .type = HQ__MESSAGE_TYPE__TYPE_DEBUG_DUMP, .request = &req.base, .answer_type = HQ__MESSAGE_TYPE__TYPE_DONE};
     int rc = client_prepare(cli, err); /* no server at all: nothing is being dumped */
     if (rc < 0) {
         return rc;

@@ -12,18 +12,29 @@
 #define FAIL_HELP "Exit status 1 if a job failed or was canceled."
 
 const struct hq_opt job_wait_opts[JOB_WAIT_OPTS] = {
-    {.name = "SELECTOR", .parse = selector_parse, .at = W(jobs), .flags = HQ_OPT_POSITIONAL | HQ_OPT_REQUIRED,
+    {.name = "SELECTOR",
+     .parse = selector_parse,
+     .at = W(jobs),
+     .flags = HQ_OPT_POSITIONAL | HQ_OPT_REQUIRED,
      .help = SELECTOR_HELP},
-    {.name = "without-close", .at = W(without_close), .help = "Ends when all tasks have ended, though a job may be open."},
+    {.name = "without-close",
+     .at = W(without_close),
+     .help = "Ends when all tasks have ended, though a job may be open."},
     {.name = "fail", .at = W(fail), .help = FAIL_HELP},
 };
 const struct hq_opt job_progress_opts[JOB_PROGRESS_OPTS] = {
-    {.name = "SELECTOR", .parse = selector_parse, .at = P(jobs), .flags = HQ_OPT_POSITIONAL | HQ_OPT_REQUIRED,
+    {.name = "SELECTOR",
+     .parse = selector_parse,
+     .at = P(jobs),
+     .flags = HQ_OPT_POSITIONAL | HQ_OPT_REQUIRED,
      .help = SELECTOR_HELP},
     {.name = "fail", .at = P(fail), .help = FAIL_HELP},
 };
 const struct hq_opt old_wait_opts[OLD_WAIT_OPTS] = {
-    {.name = "SELECTOR", .parse = selector_parse, .at = P(jobs), .flags = HQ_OPT_POSITIONAL | HQ_OPT_REQUIRED,
+    {.name = "SELECTOR",
+     .parse = selector_parse,
+     .at = P(jobs),
+     .flags = HQ_OPT_POSITIONAL | HQ_OPT_REQUIRED,
      .help = SELECTOR_HELP},
 };
 
@@ -117,8 +128,7 @@ print_outcome(struct hq_out *out, const struct outcome *o)
     const struct {
         uint64_t count;
         const char *word;
-    } parts[] = {
-        {o->finished, "finished"}, {o->failed, "failed"}, {o->canceled, "canceled"}, {o->invalid, "invalid"}};
+    } parts[] = {{o->finished, "finished"}, {o->failed, "failed"}, {o->canceled, "canceled"}, {o->invalid, "invalid"}};
     HQ_AUTO(hq_buf_fini) struct hq_buf span = HQ_BUF_INIT;
     hq_duration_print(&span, hq_ns_from_ms(o->duration_ms));
     hq_out_printf(out, "Wait finished in %s: ", span.ptr);

@@ -14,36 +14,53 @@
 #define WAIT_PAUSE_MS 250 /* worker wait asks that often */
 
 enum list_filter { /* WorkerList.filter */
-    LIST_ALL = 0,
-    LIST_RUNNING = 1,
-    LIST_OFFLINE = 2,
+                   LIST_ALL = 0,
+                   LIST_RUNNING = 1,
+                   LIST_OFFLINE = 2,
 };
 
 static const char *const filter_words[] = {"running", "offline", NULL};
 
 const struct hq_opt worker_list_opts[WORKER_LIST_OPTS] = {
-    {.name = "all", .at = offsetof(struct worker_list_args, all), .conflicts = "filter",
+    {.name = "all",
+     .at = offsetof(struct worker_list_args, all),
+     .conflicts = "filter",
      .help = "Workers that are gone, too."},
-    {.name = "filter", .parse = hq_opt_word, .at = offsetof(struct worker_list_args, filter), .values = filter_words,
+    {.name = "filter",
+     .parse = hq_opt_word,
+     .at = offsetof(struct worker_list_args, filter),
+     .values = filter_words,
      .help = "Only workers in this state."},
 };
 
 #define SELECTOR_HELP "Workers: last, all, or IDs as in 1-3,7."
 const struct hq_opt worker_info_opts[WORKER_SELECT_OPTS] = {
-    {.name = "SELECTOR", .parse = selector_parse, .at = offsetof(struct worker_select_args, workers),
-     .flags = HQ_OPT_POSITIONAL | HQ_OPT_REQUIRED, .help = SELECTOR_HELP},
+    {.name = "SELECTOR",
+     .parse = selector_parse,
+     .at = offsetof(struct worker_select_args, workers),
+     .flags = HQ_OPT_POSITIONAL | HQ_OPT_REQUIRED,
+     .help = SELECTOR_HELP},
 };
 const struct hq_opt worker_stop_opts[WORKER_SELECT_OPTS] = {
-    {.name = "SELECTOR_ARG", .parse = selector_parse, .at = offsetof(struct worker_select_args, workers),
-     .flags = HQ_OPT_POSITIONAL | HQ_OPT_REQUIRED, .help = SELECTOR_HELP},
+    {.name = "SELECTOR_ARG",
+     .parse = selector_parse,
+     .at = offsetof(struct worker_select_args, workers),
+     .flags = HQ_OPT_POSITIONAL | HQ_OPT_REQUIRED,
+     .help = SELECTOR_HELP},
 };
 const struct hq_opt worker_address_opts[WORKER_ADDRESS_OPTS] = {
-    {.name = "WORKER_ID", .parse = hq_opt_id, .at = offsetof(struct worker_address_args, worker),
-     .flags = HQ_OPT_POSITIONAL | HQ_OPT_REQUIRED, .help = "Worker."},
+    {.name = "WORKER_ID",
+     .parse = hq_opt_id,
+     .at = offsetof(struct worker_address_args, worker),
+     .flags = HQ_OPT_POSITIONAL | HQ_OPT_REQUIRED,
+     .help = "Worker."},
 };
 const struct hq_opt worker_wait_opts[WORKER_WAIT_OPTS] = {
-    {.name = "WORKER_COUNT", .parse = hq_opt_id, .at = offsetof(struct worker_wait_args, count),
-     .flags = HQ_OPT_POSITIONAL | HQ_OPT_REQUIRED, .help = "Number of workers."},
+    {.name = "WORKER_COUNT",
+     .parse = hq_opt_id,
+     .at = offsetof(struct worker_wait_args, count),
+     .flags = HQ_OPT_POSITIONAL | HQ_OPT_REQUIRED,
+     .help = "Number of workers."},
 };
 
 int

@@ -14,10 +14,10 @@
 
 struct follow {
     struct hq_cli *cli;
-    struct hq_arena arena;      /* of the present answer */
-    Hq__Selector *jobs;         /* ids once the first answer has resolved the selector */
+    struct hq_arena arena; /* of the present answer */
+    Hq__Selector *jobs;    /* ids once the first answer has resolved the selector */
     uint64_t version;
-    Hq__JobWatchAnswer *state;  /* NULL before the first call */
+    Hq__JobWatchAnswer *state; /* NULL before the first call */
     struct hq_ranges ids;
 };
 

@@ -17,11 +17,27 @@ struct globals {
 };
 static const char *const modes[] = {"cli", "json", "quiet", NULL};
 static const struct hq_opt global_opts[] = {
-    {.name = "server-dir", .hint = "SERVER_DIR", .env = "T_DIR", .parse = hq_opt_str, .at = offsetof(struct globals, dir),
-     .flags = HQ_OPT_GLOBAL | HQ_OPT_NONEMPTY, .complete = HQ_COMPLETE_DIR, .help = "Directory."},
-    {.name = "output-mode", .env = "T_MODE", .parse = hq_opt_word, .at = offsetof(struct globals, mode), .values = modes,
-     .def = "cli", .flags = HQ_OPT_GLOBAL, .help = "Mode."},
-    {.name = "debug", .env = "T_DEBUG", .at = offsetof(struct globals, debug), .flags = HQ_OPT_GLOBAL, .help = "Debug."},
+    {.name = "server-dir",
+     .hint = "SERVER_DIR",
+     .env = "T_DIR",
+     .parse = hq_opt_str,
+     .at = offsetof(struct globals, dir),
+     .flags = HQ_OPT_GLOBAL | HQ_OPT_NONEMPTY,
+     .complete = HQ_COMPLETE_DIR,
+     .help = "Directory."},
+    {.name = "output-mode",
+     .env = "T_MODE",
+     .parse = hq_opt_word,
+     .at = offsetof(struct globals, mode),
+     .values = modes,
+     .def = "cli",
+     .flags = HQ_OPT_GLOBAL,
+     .help = "Mode."},
+    {.name = "debug",
+     .env = "T_DEBUG",
+     .at = offsetof(struct globals, debug),
+     .flags = HQ_OPT_GLOBAL,
+     .help = "Debug."},
 };
 
 struct submit {
@@ -55,24 +71,53 @@ parse_limit(const struct hq_opt *opt, struct hq_str value, void *target, struct 
 static const struct hq_opt submit_opts[] = {
     {.name = "name", .parse = hq_opt_str, .at = S(name), .flags = HQ_OPT_DIRECTIVE, .help = "Name."},
     {.name = "array", .parse = hq_opt_ranges, .at = S(array), .flags = HQ_OPT_DIRECTIVE, .help = "Ids."},
-    {.name = "nodes", .parse = hq_opt_u32, .at = S(nodes), .def = "0", .conflicts = "cpus pin",
-     .flags = HQ_OPT_DIRECTIVE, .help = "Nodes."},
-    {.name = "priority", .parse = hq_opt_i32, .at = S(priority), .def = "0", .flags = HQ_OPT_DIRECTIVE, .help = "Priority."},
+    {.name = "nodes",
+     .parse = hq_opt_u32,
+     .at = S(nodes),
+     .def = "0",
+     .conflicts = "cpus pin",
+     .flags = HQ_OPT_DIRECTIVE,
+     .help = "Nodes."},
+    {.name = "priority",
+     .parse = hq_opt_i32,
+     .at = S(priority),
+     .def = "0",
+     .flags = HQ_OPT_DIRECTIVE,
+     .help = "Priority."},
     {.name = "cpus", .parse = hq_opt_str, .at = S(cpus), .flags = HQ_OPT_DIRECTIVE, .help = "CPUs."},
-    {.name = "pin", .parse = hq_opt_word, .at = S(pin), .values = pins, .bare = "taskset",
-     .flags = HQ_OPT_OPTIONAL_VALUE | HQ_OPT_MORE_WORDS | HQ_OPT_DIRECTIVE, .help = "Pinning."},
+    {.name = "pin",
+     .parse = hq_opt_word,
+     .at = S(pin),
+     .values = pins,
+     .bare = "taskset",
+     .flags = HQ_OPT_OPTIONAL_VALUE | HQ_OPT_MORE_WORDS | HQ_OPT_DIRECTIVE,
+     .help = "Pinning."},
     {.name = "wait", .at = S(wait), .conflicts = "progress", .help = "Waits."},
     {.name = "progress", .at = S(progress), .help = "Shows progress."},
     {.name = "env", .parse = hq_opt_strv, .at = S(env), .flags = HQ_OPT_REPEAT | HQ_OPT_DIRECTIVE, .help = "Variable."},
-    {.name = "time-limit", .short_name = 't', .parse = hq_opt_span, .at = S(limit_ms), .flags = HQ_OPT_DIRECTIVE,
+    {.name = "time-limit",
+     .short_name = 't',
+     .parse = hq_opt_span,
+     .at = S(limit_ms),
+     .flags = HQ_OPT_DIRECTIVE,
      .help = "Limit."},
     {.name = "crash-limit", .parse = parse_limit, .at = S(nodes), .flags = HQ_OPT_RAW_ERROR, .help = "Crashes."},
     {.name = "weight", .parse = hq_opt_id, .at = S(weight), .flags = HQ_OPT_DIRECTIVE, .help = "Weight."},
-    {.name = "stream", .parse = hq_opt_str, .at = S(stream), .flags = HQ_OPT_NONEMPTY | HQ_OPT_DIRECTIVE, .help = "Stream."},
-    {.name = "log", .parse = hq_opt_str, .at = S(stream), .flags = HQ_OPT_NONEMPTY | HQ_OPT_OLD | HQ_OPT_DIRECTIVE,
+    {.name = "stream",
+     .parse = hq_opt_str,
+     .at = S(stream),
+     .flags = HQ_OPT_NONEMPTY | HQ_OPT_DIRECTIVE,
+     .help = "Stream."},
+    {.name = "log",
+     .parse = hq_opt_str,
+     .at = S(stream),
+     .flags = HQ_OPT_NONEMPTY | HQ_OPT_OLD | HQ_OPT_DIRECTIVE,
      .instead = "--stream"},
-    {.name = "COMMANDS", .parse = hq_opt_strv, .at = S(command),
-     .flags = HQ_OPT_POSITIONAL | HQ_OPT_TRAILING | HQ_OPT_REQUIRED, .help = "Program."},
+    {.name = "COMMANDS",
+     .parse = hq_opt_strv,
+     .at = S(command),
+     .flags = HQ_OPT_POSITIONAL | HQ_OPT_TRAILING | HQ_OPT_REQUIRED,
+     .help = "Program."},
 };
 
 struct list {
@@ -83,15 +128,22 @@ struct list {
 static const char *const states[] = {"waiting", "running", "finished", NULL};
 static const struct hq_opt list_opts[] = {
     {.name = "all", .at = offsetof(struct list, all), .conflicts = "filter", .help = "All of them."},
-    {.name = "filter", .parse = hq_opt_words, .at = offsetof(struct list, filter), .values = states,
-     .flags = HQ_OPT_REPEAT, .help = "States."},
+    {.name = "filter",
+     .parse = hq_opt_words,
+     .at = offsetof(struct list, filter),
+     .values = states,
+     .flags = HQ_OPT_REPEAT,
+     .help = "States."},
     {.name = "verbose", .short_name = 'v', .at = offsetof(struct list, verbose), .help = "More columns."},
 };
 struct info {
     uint32_t job;
 };
 static const struct hq_opt info_opts[] = {
-    {.name = "SELECTOR", .parse = hq_opt_id, .at = offsetof(struct info, job), .flags = HQ_OPT_POSITIONAL | HQ_OPT_REQUIRED,
+    {.name = "SELECTOR",
+     .parse = hq_opt_id,
+     .at = offsetof(struct info, job),
+     .flags = HQ_OPT_POSITIONAL | HQ_OPT_REQUIRED,
      .help = "Job."},
 };
 struct access {
@@ -100,9 +152,20 @@ struct access {
     struct hq_str file;
 };
 static const struct hq_opt access_opts[] = {
-    {.name = "client-port", .parse = hq_opt_port, .at = offsetof(struct access, client), .flags = HQ_OPT_REQUIRED, .help = "Port."},
-    {.name = "worker-port", .parse = hq_opt_port, .at = offsetof(struct access, worker), .flags = HQ_OPT_REQUIRED, .help = "Port."},
-    {.name = "ACCESS_FILE", .parse = hq_opt_str, .at = offsetof(struct access, file), .flags = HQ_OPT_POSITIONAL | HQ_OPT_REQUIRED,
+    {.name = "client-port",
+     .parse = hq_opt_port,
+     .at = offsetof(struct access, client),
+     .flags = HQ_OPT_REQUIRED,
+     .help = "Port."},
+    {.name = "worker-port",
+     .parse = hq_opt_port,
+     .at = offsetof(struct access, worker),
+     .flags = HQ_OPT_REQUIRED,
+     .help = "Port."},
+    {.name = "ACCESS_FILE",
+     .parse = hq_opt_str,
+     .at = offsetof(struct access, file),
+     .flags = HQ_OPT_POSITIONAL | HQ_OPT_REQUIRED,
      .help = "File."},
 };
 
@@ -117,27 +180,52 @@ run_nothing(struct hq_cli *cli, const struct hq_parsed *p, struct hq_err *err)
 
 static const char *const summary_aliases[] = {"sum", NULL};
 static const struct hq_command job_subs[] = {
-    {.name = "list", .help = "Lists jobs.", .opts = list_opts, .opt_count = HQ_ARRAY_LEN(list_opts),
-     .args_bytes = sizeof(struct list), .run = run_nothing},
+    {.name = "list",
+     .help = "Lists jobs.",
+     .opts = list_opts,
+     .opt_count = HQ_ARRAY_LEN(list_opts),
+     .args_bytes = sizeof(struct list),
+     .run = run_nothing},
     {.name = "summary", .help = "Counts jobs.", .aliases = summary_aliases, .run = run_nothing},
-    {.name = "info", .help = "Shows jobs.", .opts = info_opts, .opt_count = HQ_ARRAY_LEN(info_opts),
-     .args_bytes = sizeof(struct info), .run = run_nothing},
-    {.name = "submit", .help = "Submits.", .opts = submit_opts, .opt_count = HQ_ARRAY_LEN(submit_opts),
-     .args_bytes = sizeof(struct submit), .run = run_nothing},
+    {.name = "info",
+     .help = "Shows jobs.",
+     .opts = info_opts,
+     .opt_count = HQ_ARRAY_LEN(info_opts),
+     .args_bytes = sizeof(struct info),
+     .run = run_nothing},
+    {.name = "submit",
+     .help = "Submits.",
+     .opts = submit_opts,
+     .opt_count = HQ_ARRAY_LEN(submit_opts),
+     .args_bytes = sizeof(struct submit),
+     .run = run_nothing},
     {.name = "submit-file", .help = "Submits a file.", .run = run_nothing},
     {.name = "resubmit", .help = "Gone.", .instead = "use `hq submit --array`"},
 };
 static const struct hq_command root_subs[] = {
-    {.name = "server", .help = "The server.", .opts = access_opts, .opt_count = HQ_ARRAY_LEN(access_opts),
-     .args_bytes = sizeof(struct access), .run = run_nothing},
+    {.name = "server",
+     .help = "The server.",
+     .opts = access_opts,
+     .opt_count = HQ_ARRAY_LEN(access_opts),
+     .args_bytes = sizeof(struct access),
+     .run = run_nothing},
     {.name = "job", .help = "Jobs.", .subs = job_subs, .sub_count = HQ_ARRAY_LEN(job_subs)},
-    {.name = "submit", .help = "Submits.", .opts = submit_opts, .opt_count = HQ_ARRAY_LEN(submit_opts),
-     .args_bytes = sizeof(struct submit), .run = run_nothing},
-    {.name = "jobs", .help = "Lists jobs.", .opts = list_opts, .opt_count = HQ_ARRAY_LEN(list_opts),
-     .args_bytes = sizeof(struct list), .run = run_nothing, .instead = "hq job list"},
+    {.name = "submit",
+     .help = "Submits.",
+     .opts = submit_opts,
+     .opt_count = HQ_ARRAY_LEN(submit_opts),
+     .args_bytes = sizeof(struct submit),
+     .run = run_nothing},
+    {.name = "jobs",
+     .help = "Lists jobs.",
+     .opts = list_opts,
+     .opt_count = HQ_ARRAY_LEN(list_opts),
+     .args_bytes = sizeof(struct list),
+     .run = run_nothing,
+     .instead = "hq job list"},
 };
-static const struct hq_command root = {.name = "hq", .help = "Runs tasks.", .subs = root_subs,
-                                       .sub_count = HQ_ARRAY_LEN(root_subs)};
+static const struct hq_command root = {
+    .name = "hq", .help = "Runs tasks.", .subs = root_subs, .sub_count = HQ_ARRAY_LEN(root_subs)};
 
 struct run { /* of one command line */
     struct hq_arena arena;
@@ -154,8 +242,13 @@ struct run { /* of one command line */
 static struct hq_optab
 table(struct run *r, char *const *envp)
 {
-    return (struct hq_optab){.root = &root, .globals = global_opts, .global_count = HQ_ARRAY_LEN(global_opts),
-                             .global_args = &r->globals, .version = "hyperqueue 1.2.3", .envp = envp, .arena = &r->arena};
+    return (struct hq_optab){.root = &root,
+                             .globals = global_opts,
+                             .global_count = HQ_ARRAY_LEN(global_opts),
+                             .global_args = &r->globals,
+                             .version = "hyperqueue 1.2.3",
+                             .envp = envp,
+                             .arena = &r->arena};
 }
 
 /* Words are separated by blanks; '' is the empty word. */
@@ -190,7 +283,8 @@ static const struct {
     const char *text;
 } errors[] = {
     /* values */
-    {"--server-dir= job list", "error: a value is required for '--server-dir <SERVER_DIR>' but none was supplied\n" MORE},
+    {"--server-dir= job list",
+     "error: a value is required for '--server-dir <SERVER_DIR>' but none was supplied\n" MORE},
     {"--output-mode=xml job list",
      "error: invalid value 'xml' for '--output-mode <OUTPUT_MODE>'\n  [possible values: cli, json, quiet]\n" MORE},
     {"--output-mode=JSON job list",
@@ -206,14 +300,14 @@ static const struct {
     {"submit --priority=99999999999 x",
      "error: invalid value '99999999999' for '--priority <PRIORITY>': number too large to fit in target type\n" MORE},
     {"submit --weight=-1 x", "error: invalid value '-1' for '--weight <WEIGHT>': invalid digit found in string\n" MORE},
-    {"submit --array 3-1 true",
-     "error: invalid value '3-1' for '--array <ARRAY>': Unexpected end of input found while attempting to parse Integer "
-     "range, expected something else:\n  3-1\n  |\n  --- Invalid range\n\n" MORE},
+    {"submit --array 3-1 true", "error: invalid value '3-1' for '--array <ARRAY>': Unexpected end of input found while "
+                                "attempting to parse Integer "
+                                "range, expected something else:\n  3-1\n  |\n  --- Invalid range\n\n" MORE},
     {"submit --array= true", "error: invalid value '' for '--array <ARRAY>': Unexpected end of input found while "
                              "attempting to parse number, expected something else:\n(the input was empty)\n" MORE},
-    {"submit --time-limit xx true",
-     "error: invalid value 'xx' for '--time-limit <TIME_LIMIT>': Could not parse PBS walltime. Use either `HH:MM:SS` or "
-     "humantime format (2hours): NumberExpected(0)\n" MORE},
+    {"submit --time-limit xx true", "error: invalid value 'xx' for '--time-limit <TIME_LIMIT>': Could not parse PBS "
+                                    "walltime. Use either `HH:MM:SS` or "
+                                    "humantime format (2hours): NumberExpected(0)\n" MORE},
     {"submit --crash-limit 0 true", "error: Crash limit cannot be 0.\n"},
     {"submit --pin=x true", "error: invalid value 'x' for '--pin <PIN>'\n  [possible values: taskset, omp]\n" MORE},
     {"submit --array -- true", "error: a value is required for '--array <ARRAY>' but none was supplied\n" MORE},
@@ -230,8 +324,9 @@ static const struct {
     {"job resubmit 1", "error: unrecognized subcommand 'resubmit'\n\n"
                        "  tip: some similar subcommands exist: 'submit-file', 'submit'\n"
                        "  tip: use `hq submit --array`\n\nUsage: hq job [OPTIONS] <COMMAND>\n" MORE},
-    {"job resubmi", "error: unrecognized subcommand 'resubmi'\n\n"
-                    "  tip: some similar subcommands exist: 'submit-file', 'submit'\n\nUsage: hq job [OPTIONS] <COMMAND>\n" MORE},
+    {"job resubmi",
+     "error: unrecognized subcommand 'resubmi'\n\n"
+     "  tip: some similar subcommands exist: 'submit-file', 'submit'\n\nUsage: hq job [OPTIONS] <COMMAND>\n" MORE},
     {"--out=json job list", "error: unexpected argument '--out' found\n\n"
                             "  tip: a similar argument exists: '--output-mode'\n\n"
                             "Usage: hq --output-mode <OUTPUT_MODE> <COMMAND>\n" MORE},
@@ -250,11 +345,13 @@ static const struct {
     {"job list --al", "error: unexpected argument '--al' found\n\n  tip: a similar argument exists: '--all'\n\n"
                       "Usage: hq job list --all\n" MORE},
     /* repetitions and conflicts */
-    {"job list --output-mode=json --output-mode=json",
-     "error: the argument '--output-mode <OUTPUT_MODE>' cannot be used multiple times\n\nUsage: hq job list [OPTIONS]\n" MORE},
-    {"submit --name a --name b true", "error: the argument '--name <NAME>' cannot be used multiple times\n" SUBMIT_USAGE},
+    {"job list --output-mode=json --output-mode=json", "error: the argument '--output-mode <OUTPUT_MODE>' cannot be "
+                                                       "used multiple times\n\nUsage: hq job list [OPTIONS]\n" MORE},
+    {"submit --name a --name b true",
+     "error: the argument '--name <NAME>' cannot be used multiple times\n" SUBMIT_USAGE},
     {"submit --wait --wait true", "error: the argument '--wait' cannot be used multiple times\n" SUBMIT_USAGE},
-    {"submit --log a --stream b true", "error: the argument '--stream <STREAM>' cannot be used multiple times\n" SUBMIT_USAGE},
+    {"submit --log a --stream b true",
+     "error: the argument '--stream <STREAM>' cannot be used multiple times\n" SUBMIT_USAGE},
     {"job list --all --filter waiting",
      "error: the argument '--all' cannot be used with '--filter <FILTER>'\n\nUsage: hq job list --all\n" MORE},
     {"submit --wait --progress true",
@@ -359,8 +456,8 @@ test_optional_value(void **state)
         int pin;
         size_t words;
     } cases[] = {
-        {"submit --pin true", 0, 1},     {"submit --pin omp true", 1, 1}, {"submit --pin none true", 2, 1},
-        {"submit --pin=omp omp", 1, 1},  {"submit --pin --wait a b", 0, 2},
+        {"submit --pin true", 0, 1},    {"submit --pin omp true", 1, 1},   {"submit --pin none true", 2, 1},
+        {"submit --pin=omp omp", 1, 1}, {"submit --pin --wait a b", 0, 2},
     };
     for (size_t ix = 0; ix < HQ_ARRAY_LEN(cases); ix++) {
         struct run r;
@@ -420,7 +517,8 @@ test_globals_and_environment(void **state)
 
     run_line(&r, "job list", yes);
     assert_int_equal(r.end, HQ_OPTAB_USAGE);
-    assert_string_equal(r.text.ptr, "error: invalid value 'yes' for '--debug'\n  [possible values: true, false]\n" MORE);
+    assert_string_equal(r.text.ptr,
+                        "error: invalid value 'yes' for '--debug'\n  [possible values: true, false]\n" MORE);
     run_fini(&r);
 }
 
@@ -497,12 +595,14 @@ test_directives(void **state)
         const char *text; /* NULL = fine */
     } cases[] = {
         {{"--name=a", "--env", "X=1", NULL}, NULL},
-        {{"--wait", NULL}, "error: unexpected argument '--wait' found\n\n  tip: a similar argument exists: '--weight'\n\n"
-                           "Usage: #HQ <hq submit parameters>\n"},
+        {{"--wait", NULL},
+         "error: unexpected argument '--wait' found\n\n  tip: a similar argument exists: '--weight'\n\n"
+         "Usage: #HQ <hq submit parameters>\n"},
         {{"foo", NULL}, "error: unexpected argument 'foo' found\n\nUsage: #HQ <hq submit parameters>\n"},
         {{"--name=a", "--name=b", NULL},
          "error: the argument '--name <NAME>' cannot be used multiple times\n\nUsage: #HQ <hq submit parameters>\n"},
-        {{"--server-dir=/x", NULL}, "error: unexpected argument '--server-dir' found\n\nUsage: #HQ <hq submit parameters>\n"},
+        {{"--server-dir=/x", NULL},
+         "error: unexpected argument '--server-dir' found\n\nUsage: #HQ <hq submit parameters>\n"},
         {{"-h", NULL}, "error: unexpected argument '-h' found\n\nUsage: #HQ <hq submit parameters>\n"},
         {{"--array=3-1", NULL},
          "error: invalid value '3-1' for '--array <ARRAY>': Unexpected end of input found while attempting to parse "
@@ -546,11 +646,10 @@ test_colors(void **state)
     tab.color_err = true;
     hq_arena_init(&r.arena, 0);
     assert_int_equal(hq_optab_parse(&tab, 2, argv, &r.parsed, &r.text, &r.hints), HQ_OPTAB_USAGE);
-    assert_string_equal(r.text.ptr,
-                        "\x1b[1m\x1b[31merror:\x1b[0m unrecognized subcommand '\x1b[33mjobz\x1b[0m'\n\n"
-                        "  \x1b[32mtip:\x1b[0m a similar subcommand exists: '\x1b[32mjob\x1b[0m'\n\n"
-                        "\x1b[1m\x1b[4mUsage:\x1b[0m \x1b[1mhq\x1b[0m [OPTIONS] <COMMAND>\n\n"
-                        "For more information, try '\x1b[1m--help\x1b[0m'.\n");
+    assert_string_equal(r.text.ptr, "\x1b[1m\x1b[31merror:\x1b[0m unrecognized subcommand '\x1b[33mjobz\x1b[0m'\n\n"
+                                    "  \x1b[32mtip:\x1b[0m a similar subcommand exists: '\x1b[32mjob\x1b[0m'\n\n"
+                                    "\x1b[1m\x1b[4mUsage:\x1b[0m \x1b[1mhq\x1b[0m [OPTIONS] <COMMAND>\n\n"
+                                    "For more information, try '\x1b[1m--help\x1b[0m'.\n");
     run_fini(&r);
 }
 
@@ -588,11 +687,16 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_errors),        cmocka_unit_test(test_submit_words),
-        cmocka_unit_test(test_dashed_values), cmocka_unit_test(test_optional_value),
-        cmocka_unit_test(test_globals_and_environment), cmocka_unit_test(test_lists_add_up),
-        cmocka_unit_test(test_old_spellings), cmocka_unit_test(test_help_and_version),
-        cmocka_unit_test(test_directives),    cmocka_unit_test(test_colors),
+        cmocka_unit_test(test_errors),
+        cmocka_unit_test(test_submit_words),
+        cmocka_unit_test(test_dashed_values),
+        cmocka_unit_test(test_optional_value),
+        cmocka_unit_test(test_globals_and_environment),
+        cmocka_unit_test(test_lists_add_up),
+        cmocka_unit_test(test_old_spellings),
+        cmocka_unit_test(test_help_and_version),
+        cmocka_unit_test(test_directives),
+        cmocka_unit_test(test_colors),
         cmocka_unit_test(test_other_products),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

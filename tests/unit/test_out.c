@@ -39,8 +39,7 @@ test_want_color(void **state)
     }
 }
 
-static const struct hq_column job_columns[] = {
-    {"ID", HQ_COLUMN_RIGHT}, {"Name", 0}, {"State", 0}, {"Tasks", 0}};
+static const struct hq_column job_columns[] = {{"ID", HQ_COLUMN_RIGHT}, {"Name", 0}, {"State", 0}, {"Tasks", 0}};
 
 static void
 check_table(const struct hq_table *t, bool with_color, const char *want)
@@ -95,7 +94,7 @@ test_vertical(void **state)
     hq_table_init_vertical(&t);
     hq_table_rowf(&t, "ID", "%d", 1);
     hq_table_row(&t, "State", HQ_STR("[##]\n\x1b[33mRUNNING (4)\x1b[0m\n"), HQ_COLOR_NONE); /* final newline: no line */
-    hq_table_rowz(&t, "Name", "\xe4\xb8\xad\xe6\x96\x87"); /* two wide characters */
+    hq_table_rowz(&t, "Name", "\xe4\xb8\xad\xe6\x96\x87");                                  /* two wide characters */
     hq_table_rowz(&t, "Cancel Reason", "");
     check_table(&t, false,
                 "+---------------+-------------+\n"
@@ -129,8 +128,13 @@ test_formatters(void **state)
     static const struct {
         uint64_t bytes;
         const char *want;
-    } sizes[] = {{0, "0 B"}, {1230, "1230 B"}, {2047, "2047 B"}, {2048, "2.00 KiB"}, {300001, "292.97 KiB"},
-                 {2u << 20, "2.00 MiB"}, {UINT64_C(500245593620), "465.89 GiB"}};
+    } sizes[] = {{0, "0 B"},
+                 {1230, "1230 B"},
+                 {2047, "2047 B"},
+                 {2048, "2.00 KiB"},
+                 {300001, "292.97 KiB"},
+                 {2u << 20, "2.00 MiB"},
+                 {UINT64_C(500245593620), "465.89 GiB"}};
     for (size_t ix = 0; ix < HQ_ARRAY_LEN(sizes); ix++) {
         hq_buf_clear(&b);
         hq_fmt_size(&b, sizes[ix].bytes);
@@ -141,8 +145,13 @@ test_formatters(void **state)
         size_t columns;
         const char *want;
     } wraps[] = {
-        {"word word word", 9, "word word\nword"}, {"word word word ", 20, "word word word "}, {"abcdefgh", 3, "abc\ndef\ngh"},
-        {"a\nb", 5, "a\nb"}, {"", 5, ""}, {"aa bbbbbb", 4, "aa\nbbbb\nbb"}, {"ab cd", 2, "ab\ncd"},
+        {"word word word", 9, "word word\nword"},
+        {"word word word ", 20, "word word word "},
+        {"abcdefgh", 3, "abc\ndef\ngh"},
+        {"a\nb", 5, "a\nb"},
+        {"", 5, ""},
+        {"aa bbbbbb", 4, "aa\nbbbb\nbb"},
+        {"ab cd", 2, "ab\ncd"},
         {"\xe4\xb8\xad\xe6\x96\x87", 3, "\xe4\xb8\xad\n\xe6\x96\x87"},
     };
     for (size_t ix = 0; ix < HQ_ARRAY_LEN(wraps); ix++) {
@@ -237,11 +246,12 @@ test_json_pretty(void **state)
     hq_json_span(&j, 1500);
     hq_json_object_end(&j);
     hq_json_end_document(&j, &out);
-    assert_string_equal(out.buf.ptr, "{\n  \"a\": true,\n  \"b\": [],\n  \"c\": {},\n  \"d\": [\n    18446744073709551615,\n"
-                                     "    -1,\n    null\n  ],\n  \"e\": 8.0,\n  \"f\": 0.5,\n"
-                                     "  \"g\": \"q\\\"\\\\\\n\\t\\u0001\xc3\xa9\xef\xbf\xbd\",\n  \"h\": null,\n"
-                                     "  \"i\": \"2026-01-31T12:00:00.123Z\",\n  \"j\": {\n    \"nanos\": 500000000,\n"
-                                     "    \"secs\": 1\n  }\n}\n");
+    assert_string_equal(out.buf.ptr,
+                        "{\n  \"a\": true,\n  \"b\": [],\n  \"c\": {},\n  \"d\": [\n    18446744073709551615,\n"
+                        "    -1,\n    null\n  ],\n  \"e\": 8.0,\n  \"f\": 0.5,\n"
+                        "  \"g\": \"q\\\"\\\\\\n\\t\\u0001\xc3\xa9\xef\xbf\xbd\",\n  \"h\": null,\n"
+                        "  \"i\": \"2026-01-31T12:00:00.123Z\",\n  \"j\": {\n    \"nanos\": 500000000,\n"
+                        "    \"secs\": 1\n  }\n}\n");
     assert_true(out.has_document);
     hq_out_fini(&out);
 }
@@ -283,7 +293,7 @@ test_modes(void **state)
     (void)state;
     static const struct {
         enum hq_out_mode mode;
-        const char *error;     /* a non-NULL one is printed */
+        const char *error; /* a non-NULL one is printed */
         const char *to_stdout;
         const char *to_stderr;
     } cases[] = {
@@ -358,12 +368,12 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_want_color), cmocka_unit_test(test_horizontal),
-        cmocka_unit_test(test_vertical),   cmocka_unit_test(test_multi_line_neighbours),
-        cmocka_unit_test(test_formatters), cmocka_unit_test(test_bar),
+        cmocka_unit_test(test_want_color),  cmocka_unit_test(test_horizontal),
+        cmocka_unit_test(test_vertical),    cmocka_unit_test(test_multi_line_neighbours),
+        cmocka_unit_test(test_formatters),  cmocka_unit_test(test_bar),
         cmocka_unit_test(test_json_pretty), cmocka_unit_test(test_json_compact),
-        cmocka_unit_test(test_modes),      cmocka_unit_test(test_write_error_is_kept),
-        cmocka_unit_test(test_quiet),      cmocka_unit_test(test_state_colors),
+        cmocka_unit_test(test_modes),       cmocka_unit_test(test_write_error_is_kept),
+        cmocka_unit_test(test_quiet),       cmocka_unit_test(test_state_colors),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

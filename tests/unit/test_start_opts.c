@@ -22,8 +22,11 @@ parse(const struct hq_opt *opts, size_t count, size_t args_bytes, const char *co
     int argc = 0;
     cmd = (struct hq_command){.name = "hq", .help = "x", .opts = opts, .opt_count = count, .args_bytes = args_bytes};
     globals = (struct hq_global_args){0};
-    struct hq_optab tab = {.root = &cmd, .globals = hq_global_opts, .global_count = HQ_GLOBAL_OPTS,
-                           .global_args = &globals, .arena = &arena};
+    struct hq_optab tab = {.root = &cmd,
+                           .globals = hq_global_opts,
+                           .global_count = HQ_GLOBAL_OPTS,
+                           .global_args = &globals,
+                           .arena = &arena};
     static char name[] = "hq";
     argv[argc++] = name;
     for (; *words != NULL; words++) {
@@ -86,10 +89,18 @@ test_worker_values(void **state)
 {
     (void)state;
     struct hq_parsed p;
-    static const char *const words[] = {"--cpus=2x4", "--resource", "foo=[a,b]", "--resource=mem=sum(10.5)",
-                                        "--detect-resources=cpus,gpus/amd", "--on-server-lost", "finish-running",
-                                        "--min-utilization=0.3", "--overview-interval=10s", "--manager=slurm",
-                                        "--group=", NULL};
+    static const char *const words[] = {"--cpus=2x4",
+                                        "--resource",
+                                        "foo=[a,b]",
+                                        "--resource=mem=sum(10.5)",
+                                        "--detect-resources=cpus,gpus/amd",
+                                        "--on-server-lost",
+                                        "finish-running",
+                                        "--min-utilization=0.3",
+                                        "--overview-interval=10s",
+                                        "--manager=slurm",
+                                        "--group=",
+                                        NULL};
     assert_int_equal(parse_worker(words, &p), HQ_OPTAB_RUN);
     const struct hq_worker_start_args *a = p.args;
     assert_true(hq_parsed_given(&p, "cpus"));
@@ -140,9 +151,10 @@ test_worker_errors(void **state)
                                  "values: stop, finish-running, reconnect]\n" MORE},
         {"--cpus=x", "error: invalid value 'x' for '--cpus <CPUS>': Unexpected token found while attempting to parse "
                      "resource kind, expected range or sum:\n  x\n  |\n  --- Unexpected token `x`\n\n" MORE},
-        {"--resource=foo", "error: invalid value 'foo' for '--resource <RESOURCE>': Unexpected end of input found while "
-                           "attempting to parse resource name, expected =:\n  foo\n     |\n     --- Unexpected end of "
-                           "input\n\n" MORE},
+        {"--resource=foo",
+         "error: invalid value 'foo' for '--resource <RESOURCE>': Unexpected end of input found while "
+         "attempting to parse resource name, expected =:\n  foo\n     |\n     --- Unexpected end of "
+         "input\n\n" MORE},
         {"extra", "error: unexpected argument 'extra' found\n\nUsage: hq [OPTIONS]\n" MORE},
     };
     for (size_t ix = 0; ix < HQ_ARRAY_LEN(cases); ix++) {
@@ -158,8 +170,8 @@ test_server_values(void **state)
 {
     (void)state;
     struct hq_parsed p;
-    static const char *const words[] = {"--host=h", "--client-port", "0", "--event-log-path=j", "--event-store-size=9",
-                                        "--idle-timeout=5m", NULL};
+    static const char *const words[] = {
+        "--host=h", "--client-port", "0", "--event-log-path=j", "--event-store-size=9", "--idle-timeout=5m", NULL};
     assert_int_equal(parse_server(words, &p), HQ_OPTAB_RUN);
     const struct hq_server_start_args *a = p.args;
     assert_true(hq_str_is(a->host, "h"));
@@ -176,9 +188,14 @@ test_server_values(void **state)
 
 #define NOON INT64_C(1769860800000)
 
-static const struct hq_server_view server = {
-    .server_uid = {"aB3xYz", 6}, .client_host = {"127.0.0.1", 9}, .client_port = 41001, .worker_host = {"127.0.0.1", 9},
-    .worker_port = 41002, .version = {"1.0.0", 5}, .pid = 12345, .started_at_ms = NOON};
+static const struct hq_server_view server = {.server_uid = {"aB3xYz", 6},
+                                             .client_host = {"127.0.0.1", 9},
+                                             .client_port = 41001,
+                                             .worker_host = {"127.0.0.1", 9},
+                                             .worker_port = 41002,
+                                             .version = {"1.0.0", 5},
+                                             .pid = 12345,
+                                             .started_at_ms = NOON};
 
 static void
 test_server_view(void **state)
@@ -204,11 +221,11 @@ test_server_view(void **state)
     v.server_dir = HQ_STR("/home/u/.hq-server");
     v.journal_path = HQ_STR("j.bin");
     hq_server_view_print(&v, true, &out);
-    assert_string_equal(out.buf.ptr,
-                        "{\n  \"client_host\": \"127.0.0.1\",\n  \"client_port\": 41001,\n  \"journal_path\": \"j.bin\",\n"
-                        "  \"pid\": 12345,\n  \"server_dir\": \"/home/u/.hq-server\",\n  \"server_uid\": \"aB3xYz\",\n"
-                        "  \"start_date\": \"2026-01-31T12:00:00Z\",\n  \"version\": \"1.0.0\",\n"
-                        "  \"worker_host\": \"127.0.0.1\",\n  \"worker_port\": 41002\n}\n");
+    assert_string_equal(
+        out.buf.ptr, "{\n  \"client_host\": \"127.0.0.1\",\n  \"client_port\": 41001,\n  \"journal_path\": \"j.bin\",\n"
+                     "  \"pid\": 12345,\n  \"server_dir\": \"/home/u/.hq-server\",\n  \"server_uid\": \"aB3xYz\",\n"
+                     "  \"start_date\": \"2026-01-31T12:00:00Z\",\n  \"version\": \"1.0.0\",\n"
+                     "  \"worker_host\": \"127.0.0.1\",\n  \"worker_port\": 41002\n}\n");
     hq_buf_clear(&out.buf);
     out.mode = HQ_OUT_QUIET;
     hq_server_view_print(&v, false, &out); /* server info says nothing */
@@ -230,38 +247,52 @@ test_worker_view(void **state)
         {.name = HQ_STR("mem"), .kind = HQ_POOL_SUM, .sum = 20485000},
     };
     struct hq_pools all = {.v = pools, .count = 3};
-    struct hq_worker_view v = {.worker_id = 1, .hostname = HQ_STR("node1"), .started_at_ms = NOON + 120,
-                               .listen_address = HQ_STR("node1:41003"), .work_dir = HQ_STR("/wd"), .heartbeat_ms = 8000,
-                               .time_limit_ms = 3600000, .min_utilization_x10000 = 3000, .pools = &all, .pid = 12345,
-                               .group = HQ_STR("default"), .manager = HQ_MANAGER_NONE, .has_last_task = true,
-                               .last_job_id = 1, .last_task_id = 3, .last_task_at_ms = NOON, .has_runtime = true,
-                               .assigned_tasks = 2, .running_tasks = 1, .is_reserved = true};
+    struct hq_worker_view v = {.worker_id = 1,
+                               .hostname = HQ_STR("node1"),
+                               .started_at_ms = NOON + 120,
+                               .listen_address = HQ_STR("node1:41003"),
+                               .work_dir = HQ_STR("/wd"),
+                               .heartbeat_ms = 8000,
+                               .time_limit_ms = 3600000,
+                               .min_utilization_x10000 = 3000,
+                               .pools = &all,
+                               .pid = 12345,
+                               .group = HQ_STR("default"),
+                               .manager = HQ_MANAGER_NONE,
+                               .has_last_task = true,
+                               .last_job_id = 1,
+                               .last_task_id = 3,
+                               .last_task_at_ms = NOON,
+                               .has_runtime = true,
+                               .assigned_tasks = 2,
+                               .running_tasks = 1,
+                               .is_reserved = true};
     struct hq_out out;
     hq_out_init(&out, HQ_OUT_CLI, false, -1);
     hq_worker_view_table(&v, &out);
     assert_string_equal(
         out.buf.ptr,
-        "+-------------------+------------------------------------------------------------------------+\n"
-        "| Worker            | 1                                                                      |\n"
-        "| State             | RUNNING                                                                |\n"
-        "| Hostname          | node1                                                                  |\n"
-        "| Started           | \"2026-01-31T12:00:00.120Z\"                                             |\n"
-        "| Data provider     | node1:41003                                                            |\n"
-        "| Working directory | /wd                                                                    |\n"
-        "| Heartbeat         | 8s                                                                     |\n"
-        "| Idle timeout      | None                                                                   |\n"
-        "| Overview interval | None                                                                   |\n"
-        "| Resources         | cpus: 4                                                                |\n"
-        "|                   | foo: 2                                                                 |\n"
-        "|                   | mem: 2.00 GiB                                                          |\n"
-        "| Time Limit        | 1h                                                                     |\n"
-        "| Process pid       | 12345                                                                  |\n"
-        "| Group             | default                                                                |\n"
-        "| Manager           | None                                                                   |\n"
-        "| Manager Job ID    | N/A                                                                    |\n"
-        "| Last task started | 1@3; Time: \"2026-01-31T12:00:00Z\"                                      |\n"
-        "| Runtime Info      | assigned tasks: 2; running tasks: 1; reserved for a multi-node task    |\n"
-        "+-------------------+------------------------------------------------------------------------+\n");
+        "+-------------------+---------------------------------------------------------------------+\n"
+        "| Worker            | 1                                                                   |\n"
+        "| State             | RUNNING                                                             |\n"
+        "| Hostname          | node1                                                               |\n"
+        "| Started           | \"2026-01-31T12:00:00.120Z\"                                          |\n"
+        "| Data provider     | node1:41003                                                         |\n"
+        "| Working directory | /wd                                                                 |\n"
+        "| Heartbeat         | 8s                                                                  |\n"
+        "| Idle timeout      | None                                                                |\n"
+        "| Overview interval | None                                                                |\n"
+        "| Resources         | cpus: 4                                                             |\n"
+        "|                   | foo: 2                                                              |\n"
+        "|                   | mem: 2.00 GiB                                                       |\n"
+        "| Time Limit        | 1h                                                                  |\n"
+        "| Process pid       | 12345                                                               |\n"
+        "| Group             | default                                                             |\n"
+        "| Manager           | None                                                                |\n"
+        "| Manager Job ID    | N/A                                                                 |\n"
+        "| Last task started | 1@3; Time: \"2026-01-31T12:00:00Z\"                                   |\n"
+        "| Runtime Info      | assigned tasks: 2; running tasks: 1; reserved for a multi-node task |\n"
+        "+-------------------+---------------------------------------------------------------------+\n");
     hq_buf_clear(&out.buf);
     out.mode = HQ_OUT_JSON;
     v.manager = HQ_MANAGER_SLURM;
@@ -273,7 +304,8 @@ test_worker_view(void **state)
         "[\n  {\n    \"allocation\": {\n      \"id\": \"4155\",\n      \"manager\": \"Slurm\"\n    },\n",
         "\"min_utilization\": 0.30000001192092896,\n      \"on_server_lost\": \"reconnect\",\n",
         "\"coupling\": {\n          \"weights\": []\n        },\n",
-        "{\n            \"end\": 3,\n            \"kind\": \"range\",\n            \"name\": \"cpus\",\n            \"start\": 0\n",
+        "{\n            \"end\": 3,\n            \"kind\": \"range\",\n            \"name\": \"cpus\",\n            "
+        "\"start\": 0\n",
         "\"name\": \"foo\",\n            \"values\": [\n              \"a\",\n              \"b c\"\n",
         "\"size\": 20485000\n",
         "\"ended\": {\n      \"at\": \"2026-01-31T12:00:00Z\"\n    },\n    \"id\": 1,\n",
@@ -302,10 +334,10 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_worker_defaults), cmocka_unit_test(test_worker_values),
+        cmocka_unit_test(test_worker_defaults),      cmocka_unit_test(test_worker_values),
         cmocka_unit_test(test_worker_old_spellings), cmocka_unit_test(test_worker_errors),
-        cmocka_unit_test(test_server_values),   cmocka_unit_test(test_server_view),
-        cmocka_unit_test(test_worker_view),     cmocka_unit_test(test_worker_states),
+        cmocka_unit_test(test_server_values),        cmocka_unit_test(test_server_view),
+        cmocka_unit_test(test_worker_view),          cmocka_unit_test(test_worker_states),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
