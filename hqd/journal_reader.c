@@ -152,6 +152,22 @@ flush_copy(struct journal_switch *s, struct hq_buf *out, struct hq_err *err)
     return rc;
 }
 
+static int
+scan_records(struct journal *j, const struct journal_prune *p, struct hq_err *err)
+{
+    HQ_AUTO(hq_record_reader_close) struct hq_record_reader r = {.fd = -1};
+    struct hq_record rec;
+    int rc = open_at(j, &r, 0, err);
+    if (rc < 0) {
+        return rc;
+    }
+    hq_record_reader_bound(&r, p->until_seq, UINT64_MAX);
+    while ((rc = hq_record_next(&r, &rec, err)) == 1) {
+        p->scan_thr(p->ctx, rec.body);
+    }
+    return rc;
+}
+
 /* Copies what is kept of the records behind s->copied_seq up to until_seq; beyond asked_seq everything is kept. */
 static int
 copy_records(struct journal *j, struct journal_switch *s, const struct journal_prune *p, uint64_t until_seq,
@@ -159,6 +175,7 @@ copy_records(struct journal *j, struct journal_switch *s, const struct journal_p
 {
     HQ_AUTO(hq_record_reader_close) struct hq_record_reader r = {.fd = -1};
     HQ_AUTO(hq_buf_fini) struct hq_buf out = HQ_BUF_INIT;
+    HQ_AUTO(hq_buf_fini) struct hq_buf other = HQ_BUF_INIT;
     struct hq_record rec;
     int rc = open_at(j, &r, s->copied_seq, err);
     if (rc < 0) {
@@ -170,11 +187,19 @@ copy_records(struct journal *j, struct journal_switch *s, const struct journal_p
             continue;
         }
         s->copied_seq = rec.seq;
-        if (rec.seq <= p->until_seq && !p->keep_thr(p->ctx, rec.seq, rec.body)) {
+        enum journal_keep keep = JOURNAL_KEEP;
+        if (rec.seq <= p->until_seq) {
+            hq_buf_clear(&other);
+            keep = p->keep_thr(p->ctx, rec.body, &other);
+        }
+        if (keep == JOURNAL_DROP) {
             continue;
         }
         journal_index_add(&s->index, s->copied_last_in_file, s->bytes + out.len, 0);
-        hq_record_add(&out, s->copied_last_in_file, rec.seq, rec.body);
+        hq_record_add(&out,
+                      s->copied_last_in_file,
+                      rec.seq,
+                      keep == JOURNAL_REPLACE ? hq_buf_view(&other) : rec.body);
         s->copied_last_in_file = rec.seq;
         if (out.len >= COPY_BYTES && (rc = flush_copy(s, &out, err)) < 0) {
             return rc;
@@ -204,6 +229,9 @@ static int
 prune_thr(struct journal *j, struct journal_prune *p, struct journal_switch *s)
 {
     int rc = begin_copy(j, s, &p->err);
+    if (rc == 0 && p->scan_thr != NULL) {
+        rc = scan_records(j, p, &p->err);
+    }
     for (bool is_near = false; rc == 0 && !is_near;) {
         pthread_mutex_lock(&j->mu);
         uint64_t until_seq = j->written_seq;

@@ -236,6 +236,7 @@ next_field(struct hq_str *rest, uint32_t *ret_field, uint64_t *ret_value, struct
 struct peek_rule { /* where job and worker are; 0 = it has none */
     uint8_t job;
     uint8_t worker;
+    uint8_t upload;
     uint8_t nested_job; /* field of the message that holds the job in its field 1 */
 };
 static const struct peek_rule peek_rules[RECORD_KINDS] = {
@@ -243,7 +244,8 @@ static const struct peek_rule peek_rules[RECORD_KINDS] = {
     [RECORD_WORKER_LOST] = {.worker = 1},
     [RECORD_WORKER_OVERVIEW] = {.worker = 1},
     [RECORD_JOB_OPENED] = {.job = 1},
-    [RECORD_JOB_SUBMITTED] = {.job = 1},
+    [RECORD_SUBMIT_PART] = {.upload = 1},
+    [RECORD_JOB_SUBMITTED] = {.job = 1, .upload = 10},
     [RECORD_JOB_CLOSED] = {.job = 1},
     [RECORD_JOB_CANCELED] = {.job = 1},
     [RECORD_JOB_COMPLETED] = {.job = 1},
@@ -275,6 +277,8 @@ peek_inner(struct hq_str rest, const struct peek_rule *rule, struct record_peek 
             p->job = (uint32_t)value;
         } else if (field == rule->worker) {
             p->worker = (uint32_t)value;
+        } else if (field == rule->upload) {
+            p->upload_id = value;
         } else if (field == rule->nested_job) {
             struct record_peek inner = {0};
             int rc = peek_inner(bytes, &(const struct peek_rule){.job = 1}, &inner);

@@ -381,12 +381,23 @@ struct my_prune {
     int rc;
 };
 
-static bool
-keep_thr(void *ctx, uint64_t seq, struct hq_str body)
+static void
+scan_thr(void *ctx, struct hq_str body)
+{
+    (void)body;
+    (*(uint64_t *)ctx)++;
+}
+/* Keeps every hundredth; record 57 becomes another one. */
+static enum journal_keep
+keep_thr(void *ctx, struct hq_str body, struct hq_buf *other)
 {
     (void)ctx;
-    (void)body;
-    return seq % 100 == 0;
+    ptrdiff_t colon = hq_str_find_byte(body, ':');
+    if (hq_str_starts(body, HQ_STR("57:"))) {
+        hq_buf_cstr(other, "replaced:");
+        return JOURNAL_REPLACE;
+    }
+    return colon >= 3 && body.ptr[colon - 1] == '0' && body.ptr[colon - 2] == '0' ? JOURNAL_KEEP : JOURNAL_DROP;
 }
 static void
 prune_done(struct journal_prune *p, int rc, const struct hq_err *err)
@@ -421,7 +432,9 @@ test_prune_while_writing(void **state)
     append(w, 101, 900, 200);
     journal_submit(w->j, true);
     run_until(w, is_committed);
-    struct my_prune m = {.p = {.keep_thr = keep_thr, .until_seq = 1000, .done = prune_done}};
+    uint64_t scanned = 0;
+    struct my_prune m = {
+        .p = {.ctx = &scanned, .scan_thr = scan_thr, .keep_thr = keep_thr, .until_seq = 1000, .done = prune_done}};
     present_prune = &m;
     struct hq_err err = {0};
     assert_int_equal(journal_prune_start(w->j, &m.p, &err), 0);
@@ -431,6 +444,7 @@ test_prune_while_writing(void **state)
     journal_submit(w->j, true);
     run_until(w, prune_is_done);
     assert_int_equal(m.rc, 0);
+    assert_int_equal(scanned, 1000);
     append(w, 1501, 500, 100);
     journal_submit(w->j, true);
     run_until(w, is_committed);
@@ -439,8 +453,8 @@ test_prune_while_writing(void **state)
     rd.rd.until_seq = 2000;
     rd.rd.bytes_max = 1 << 20;
     do_read(w, &rd);
-    assert_int_equal(rd.count, 10 + 1000);
-    assert_true(hq_str_starts(hq_buf_view(&rd.rd.out), HQ_STR("100=100;200=200;300=300;")));
+    assert_int_equal(rd.count, 11 + 1000);
+    assert_true(hq_str_starts(hq_buf_view(&rd.rd.out), HQ_STR("57=replaced;100=100;200=200;300=300;")));
     hq_buf_fini(&rd.rd.out);
 
     assert_int_equal(journal_finish(w->j, WAIT_MS_MAX, &err), 0);
@@ -461,7 +475,7 @@ test_prune_while_writing(void **state)
     }
     assert_int_equal(r.end, HQ_RECORD_END_CLEAN);
     assert_int_equal(r.last_seq, 2000);
-    assert_int_equal(count, 1010);
+    assert_int_equal(count, 1011);
     hq_record_reader_close(&r);
 }
 
