@@ -89,6 +89,16 @@ client_reset(struct hq_cli *cli)
     }
 }
 
+void
+client_fini(struct hq_cli *cli)
+{
+    struct client *c = client_get(cli);
+    client_reset(cli);
+    hq_buf_fini(&c->server_dir);
+    hq_buf_fini(&c->option);
+    hq_buf_fini(&c->instance);
+}
+
 static int
 make_net(struct client *c, const char *host, struct hq_err *err)
 {

@@ -32,6 +32,8 @@ HQ_MUST_CHECK int client_call(struct hq_cli *cli, const struct client_query *q, 
 HQ_MUST_CHECK int client_prepare(struct hq_cli *cli, struct hq_err *err);
 /* Drops the connection and what is known of the access file; the next call reads the file again. */
 void client_reset(struct hq_cli *cli);
+/* The same, and frees all: for tests; hq ends by _exit. */
+void client_fini(struct hq_cli *cli);
 /* The server directory as absolute path, and " --server-dir <dir>" when it is not the default (else ""). */
 HQ_MUST_CHECK int client_server_dir(struct hq_cli *cli, const char **ret_dir, const char **ret_option,
                                     struct hq_err *err);

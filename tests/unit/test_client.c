@@ -216,7 +216,7 @@ cli_init(struct hq_cli *cli)
 static void
 cli_fini(struct hq_cli *cli)
 {
-    client_reset(cli);
+    client_fini(cli);
     hq_out_fini(&cli->out);
     hq_arena_fini(&cli->arena);
 }
