@@ -11,13 +11,12 @@
 uint64_t
 hq_opt_bit(const struct hq_opt *opts, size_t count, const char *name)
 {
-    for (size_t ix = 0; ix < count; ix++) {
-        if (opts[ix].name != NULL && strcmp(opts[ix].name, name) == 0) {
-            return (uint64_t)1 << ix;
-        }
+    size_t ix = 0;
+    while (ix < count && (opts[ix].name == NULL || strcmp(opts[ix].name, name) != 0)) {
+        ix++;
     }
-    HQ_ASSERT(!"option of that name");
-    return 0;
+    HQ_ASSERT(ix < count); /* asked for an option that the table does not have */
+    return (uint64_t)1 << ix;
 }
 
 bool

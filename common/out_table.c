@@ -42,8 +42,7 @@ hq_table_addz(struct hq_table *t, const char *text)
     hq_table_add(t, hq_str_from(text), HQ_COLOR_NONE);
 }
 
-static void
-add_vprintf(struct hq_table *t, const char *fmt, va_list ap)
+HQ_PRINTF(2, 0) static void add_vprintf(struct hq_table *t, const char *fmt, va_list ap)
 {
     size_t at = t->text.len;
     hq_buf_vprintf(&t->text, fmt, ap);

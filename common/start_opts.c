@@ -100,13 +100,12 @@ parse_lost(const struct hq_opt *opt, struct hq_str value, void *target, struct h
 const char *
 hq_on_server_lost_word(enum hq_on_server_lost v)
 {
-    for (size_t ix = 0; ix < HQ_ARRAY_LEN(lost_values); ix++) {
-        if (lost_values[ix] == v) {
-            return lost_words[ix];
-        }
+    size_t ix = 0;
+    while (ix < HQ_ARRAY_LEN(lost_values) && lost_values[ix] != v) {
+        ix++;
     }
-    HQ_ASSERT(!"policy");
-    return "";
+    HQ_ASSERT(ix < HQ_ARRAY_LEN(lost_values));
+    return lost_words[ix];
 }
 
 /* ---- tables */
