@@ -1,6 +1,6 @@
 /* optab_tree.h - a small command tree with one row of each kind, for the tests of option tables. */
-#ifndef HQ_TESTS_OPTAB_TREE_H
-#define HQ_TESTS_OPTAB_TREE_H
+#ifndef HQ_TESTS_UNIT_OPTAB_TREE_H
+#define HQ_TESTS_UNIT_OPTAB_TREE_H
 
 #include "common/optab.h"
 
