@@ -180,7 +180,8 @@ parse_tree(struct optab_parse *p, const struct hq_command *cmd, const char *path
         }
         HQ_ASSERT(ret->word_count < HQ_COMMAND_DEPTH_MAX);
         ret->word_ix[ret->word_count++] = (int)w->ix;
-        enter(p, sub, hq_arena_printf(p->arena, "%s %s", p->path, sub->name));
+        ret->parent_args = p->opt_count > 0 ? p->args : NULL;
+        enter(p, sub, optab_sub_path(p->arena, p->cmd, p->path, sub->name));
         w->ix++;
     }
     if (p->cmd->run == NULL && p->cmd->sub_count > 0) {

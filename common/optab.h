@@ -127,6 +127,7 @@ struct hq_parsed {
     const struct hq_command *cmd;
     const char *path;                  /* "hq job list", in the arena */
     void *args;                        /* the command's argument struct, in the arena, aligned for anything */
+    const void *parent_args;           /* argument struct of the enclosing command, NULL = it has none */
     uint64_t given;                    /* bit i: row i of cmd->opts came from the command line or the environment */
     uint64_t typed;                    /* bit i: from the command line */
     int word_ix[HQ_COMMAND_DEPTH_MAX]; /* index in argv of each word that named a command: "job", "list" */

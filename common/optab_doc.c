@@ -104,7 +104,7 @@ roff_command(struct doc *d, const struct hq_command *cmd, const char *path, unsi
     for (size_t ix = 0; ix < cmd->sub_count; ix++) {
         const struct hq_command *sub = &cmd->subs[ix];
         if (sub->instead == NULL) {
-            roff_command(d, sub, hq_arena_printf(d->tab->arena, "%s %s", path, sub->name), depth + 1);
+            roff_command(d, sub, optab_sub_path(d->tab->arena, cmd, path, sub->name), depth + 1);
         }
     }
 }
@@ -181,7 +181,7 @@ md_command(struct doc *d, const struct hq_command *cmd, const char *path, unsign
     for (size_t ix = 0; ix < cmd->sub_count; ix++) {
         const struct hq_command *sub = &cmd->subs[ix];
         if (sub->instead == NULL) {
-            md_command(d, sub, hq_arena_printf(d->tab->arena, "%s %s", path, sub->name), depth + 1);
+            md_command(d, sub, optab_sub_path(d->tab->arena, cmd, path, sub->name), depth + 1);
         }
     }
 }

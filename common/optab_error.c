@@ -103,12 +103,23 @@ best_of(const struct optab_parse *p, const struct hq_opt *opts, size_t count, st
     }
 }
 
+static bool
+has_positional(const struct optab_parse *p)
+{
+    for (size_t ix = 0; ix < p->opt_count; ix++) {
+        if ((p->opts[ix].flags & HQ_OPT_POSITIONAL) != 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 bool
 optab_err_unknown(struct optab_parse *p, struct hq_str word, bool is_long)
 {
     const struct hq_opt *best = NULL;
     double score = 0.0;
-    bool has_positional = false;
+    bool is_passable = !p->is_directive && has_positional(p);
     HQ_AUTO(hq_buf_fini) struct hq_buf shown = HQ_BUF_INIT;
     hq_buf_cstr(&shown, is_long ? "--" : "-");
     hq_buf_str(&shown, word);
@@ -118,13 +129,10 @@ optab_err_unknown(struct optab_parse *p, struct hq_str word, bool is_long)
             best_of(p, p->tab->globals, p->tab->global_count, word, &best, &score);
         }
     }
-    for (size_t ix = 0; ix < p->opt_count && !p->is_directive; ix++) {
-        has_positional |= (p->opts[ix].flags & HQ_OPT_POSITIONAL) != 0;
-    }
     put_error(p, "unexpected argument ");
     put_quoted(p, OPTAB_BAD, hq_buf_view(&shown));
     optab_putz(&p->text, OPTAB_PLAIN, " found\n");
-    if (best != NULL || has_positional) {
+    if (best != NULL || is_passable) {
         optab_putz(&p->text, OPTAB_PLAIN, "\n");
     }
     if (best != NULL) {
@@ -134,7 +142,7 @@ optab_err_unknown(struct optab_parse *p, struct hq_str word, bool is_long)
         put_quoted(p, OPTAB_GOOD, hq_buf_view(&name));
         optab_putz(&p->text, OPTAB_PLAIN, "\n");
     }
-    if (has_positional) {
+    if (is_passable) {
         HQ_AUTO(hq_buf_fini) struct hq_buf dashed = HQ_BUF_INIT;
         hq_buf_cstr(&dashed, "-- ");
         hq_buf_str(&dashed, hq_buf_view(&shown));
@@ -155,7 +163,7 @@ optab_err_unknown(struct optab_parse *p, struct hq_str word, bool is_long)
 bool
 optab_err_extra(struct optab_parse *p, struct hq_str word)
 {
-    if (p->cmd != NULL && p->cmd->sub_count > 0 && p->next_positional == 0) {
+    if (p->cmd != NULL && p->cmd->sub_count > 0 && !has_positional(p)) {
         return optab_err_command(p, word);
     }
     put_error(p, "unexpected argument ");

@@ -66,6 +66,8 @@ void *optab_target(const struct optab_parse *p, struct optab_row row);
 /* "--array <ARRAY>", "-t <TIME_LIMIT>", "<SELECTOR>", "--wait" */
 void optab_display(struct hq_buf *b, const struct hq_opt *opt);
 void optab_hint(struct hq_buf *b, const struct hq_opt *opt); /* "ARRAY" */
+/* "hq x <DIR> list": path of a sub-command, with the positionals of the command above it. */
+const char *optab_sub_path(struct hq_arena *arena, const struct hq_command *cmd, const char *path, const char *sub);
 void optab_put_opt(struct optab_text *t, enum optab_style style, const struct hq_opt *opt);
 /* "Usage: hq job list [OPTIONS]" with an empty line in front: all options together. */
 void optab_put_usage(struct optab_parse *p);

@@ -104,6 +104,17 @@ put_positionals(struct optab_text *t, const struct hq_opt *opts, size_t count, b
     optab_putz(t, OPTAB_PLAIN, has_subs ? " <COMMAND>" : "");
 }
 
+const char *
+optab_sub_path(struct hq_arena *arena, const struct hq_command *cmd, const char *path, const char *sub)
+{
+    HQ_AUTO(hq_buf_fini) struct hq_buf b = HQ_BUF_INIT;
+    struct optab_text t = {.out = &b};
+    optab_putz(&t, OPTAB_PLAIN, path);
+    put_positionals(&t, cmd->opts, cmd->opt_count, false);
+    hq_buf_printf(&b, " %s", sub);
+    return hq_arena_strz(arena, hq_buf_view(&b));
+}
+
 static void
 put_required(struct optab_text *t, const struct hq_opt *opts, size_t count)
 {

@@ -176,6 +176,25 @@ static const struct hq_command job_subs[] = {
     {.name = "submit-file", .help = "Submits a file.", .run = run_nothing},
     {.name = "resubmit", .help = "Gone.", .instead = "use `hq submit --array`"},
 };
+struct log {
+    struct hq_str dir;
+};
+static const struct hq_opt log_opts[] = {
+    {.name = "PATH",
+     .parse = hq_opt_str,
+     .at = offsetof(struct log, dir),
+     .flags = HQ_OPT_POSITIONAL | HQ_OPT_REQUIRED,
+     .help = "Directory."},
+};
+static const struct hq_command log_subs[] = {
+    {.name = "summary", .help = "Sums up.", .run = run_nothing},
+    {.name = "cat",
+     .help = "Prints.",
+     .opts = info_opts,
+     .opt_count = HQ_ARRAY_LEN(info_opts),
+     .args_bytes = sizeof(struct info),
+     .run = run_nothing},
+};
 static const struct hq_command root_subs[] = {
     {.name = "server",
      .help = "The server.",
@@ -190,6 +209,13 @@ static const struct hq_command root_subs[] = {
      .opt_count = OPTAB_SUBMIT_OPTS,
      .args_bytes = sizeof(struct optab_submit),
      .run = run_nothing},
+    {.name = "log",
+     .help = "Streamed output.",
+     .opts = log_opts,
+     .opt_count = HQ_ARRAY_LEN(log_opts),
+     .args_bytes = sizeof(struct log),
+     .subs = log_subs,
+     .sub_count = HQ_ARRAY_LEN(log_subs)},
     {.name = "jobs",
      .help = "Lists jobs.",
      .opts = list_opts,

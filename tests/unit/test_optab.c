@@ -42,6 +42,21 @@ test_submit_words(void **state)
     optab_run_fini(&r);
 }
 
+static void
+test_enclosing_positional(void **state)
+{
+    (void)state;
+    struct optab_run r;
+    optab_run(&r, "log out cat 5", NULL);
+    assert_int_equal(r.end, HQ_OPTAB_RUN);
+    assert_true(hq_str_is(*(const struct hq_str *)r.parsed.parent_args, "out"));
+    assert_int_equal(*(const uint32_t *)r.parsed.args, 5);
+    optab_run_fini(&r);
+    optab_run(&r, "job list", NULL);
+    assert_null(r.parsed.parent_args);
+    optab_run_fini(&r);
+}
+
 /* A value may begin with a dash, glued or not; the reference knew only the glued form. */
 static void
 test_dashed_values(void **state)
@@ -304,11 +319,17 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
 
-        cmocka_unit_test(test_submit_words),     cmocka_unit_test(test_dashed_values),
-        cmocka_unit_test(test_optional_value),   cmocka_unit_test(test_globals_and_environment),
-        cmocka_unit_test(test_lists_add_up),     cmocka_unit_test(test_old_spellings),
-        cmocka_unit_test(test_help_and_version), cmocka_unit_test(test_directives),
-        cmocka_unit_test(test_colors),           cmocka_unit_test(test_other_products),
+        cmocka_unit_test(test_submit_words),
+        cmocka_unit_test(test_enclosing_positional),
+        cmocka_unit_test(test_dashed_values),
+        cmocka_unit_test(test_optional_value),
+        cmocka_unit_test(test_globals_and_environment),
+        cmocka_unit_test(test_lists_add_up),
+        cmocka_unit_test(test_old_spellings),
+        cmocka_unit_test(test_help_and_version),
+        cmocka_unit_test(test_directives),
+        cmocka_unit_test(test_colors),
+        cmocka_unit_test(test_other_products),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

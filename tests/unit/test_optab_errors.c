@@ -84,6 +84,14 @@ static const struct {
     {"job -V", "error: unexpected argument '-V' found\n\nUsage: hq job [OPTIONS] <COMMAND>\n" OPTAB_MORE},
     {"job list --al", "error: unexpected argument '--al' found\n\n  tip: a similar argument exists: '--all'\n\n"
                       "Usage: hq job list --all\n" OPTAB_MORE},
+    /* a command with a positional of its own and sub-commands */
+    {"log out", "error: 'hq log' requires a subcommand but one was not provided\n  [subcommands: summary, cat]\n\n"
+                "Usage: hq log [OPTIONS] <PATH> <COMMAND>\n" OPTAB_MORE},
+    {"log out foo", "error: unexpected argument 'foo' found\n\nUsage: hq log [OPTIONS] <PATH> <COMMAND>\n" OPTAB_MORE},
+    {"log out cat", "error: the following required arguments were not provided:\n  <SELECTOR>\n\n"
+                    "Usage: hq log <PATH> cat <SELECTOR>\n" OPTAB_MORE},
+    {"log cat 1", "error: the following required arguments were not provided:\n  <PATH>\n\n"
+                  "Usage: hq log <PATH> <COMMAND>\n" OPTAB_MORE},
     /* repetitions and conflicts */
     {"job list --output-mode=json --output-mode=json",
      "error: the argument '--output-mode <OUTPUT_MODE>' cannot be "
@@ -116,7 +124,7 @@ static const struct {
      "error: the following required arguments were not provided:\n  --worker-port <WORKER_PORT>\n\n"
      "Usage: hq server --client-port <CLIENT_PORT> --worker-port <WORKER_PORT> <ACCESS_FILE>\n" OPTAB_MORE},
     {"--output-mode json", "error: 'hq' requires a subcommand but one was not provided\n"
-                           "  [subcommands: server, job, submit]\n\nUsage: hq [OPTIONS] <COMMAND>\n" OPTAB_MORE},
+                           "  [subcommands: server, job, submit, log]\n\nUsage: hq [OPTIONS] <COMMAND>\n" OPTAB_MORE},
 };
 
 static void
