@@ -33,6 +33,6 @@ void egress_job_detail(struct hq_buf *out, uint64_t request_id, const struct que
 void egress_job_detail_add_failed(struct hq_buf *out, const struct query_failed *f, struct hq_str error);
 void egress_task_page(struct hq_buf *out, uint64_t request_id, hq_job_id job, const struct query_task_page *p,
                       hq_wall_ms now_ms, struct hq_arena *arena);
-void egress_task_page_add_error(struct hq_buf *out, hq_task_ix task, struct hq_str error);
+void egress_task_page_add_error(struct hq_buf *out, hq_task_ix task, struct hq_str error, hq_wall_ms at_ms);
 
 #endif

@@ -271,11 +271,12 @@ egress_task_page(struct hq_buf *out, uint64_t request_id, hq_job_id job, const s
 }
 
 void
-egress_task_page_add_error(struct hq_buf *out, hq_task_ix task, struct hq_str error)
+egress_task_page_add_error(struct hq_buf *out, hq_task_ix task, struct hq_str error, hq_wall_ms at_ms)
 {
     Hq__TaskError m;
     hq__task_error__init(&m);
     m.task = task;
     m.text = conv_bytes(error);
+    m.at_ms = (uint64_t)at_ms;
     add_message(out, 10, &m.base); /* TaskPageAnswer.errors */
 }

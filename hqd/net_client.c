@@ -82,11 +82,14 @@ on_job_detail(const struct ask *a)
 {
     const Hq__JobDetailRequest *m = AS(Hq__JobDetailRequest, a->m);
     struct query_job_detail d;
+    struct hq_buf bytes = HQ_BUF_INIT;
     if (!query_job_detail(a->s->core, (hq_job_id){m->job}, m->desc_from, HQ_PAGE_BYTES, &a->s->conv_arena, &d)) {
-        shell_refuse(a->s, a->handle, -ENOENT, "Job not found");
+        Hq__JobDetailAnswer none; /* info stays absent */
+        hq__job_detail_answer__init(&none);
+        egress_pack(&bytes, HQ__MESSAGE_TYPE__TYPE_JOB_DETAIL_ANSWER, request_id(a), &none.base);
+        shell_answer_question(a->s, a->handle, &bytes);
         return;
     }
-    struct hq_buf bytes = HQ_BUF_INIT;
     egress_job_detail(&bytes,
                       request_id(a),
                       &d,

@@ -22,6 +22,7 @@ struct texts {
     size_t count;
     uint64_t *seqs;          /* ascending */
     struct hq_buf *texts;    /* by position in seqs */
+    hq_wall_ms *at_ms;       /* the same: time of the record */
 };
 
 static int
@@ -49,6 +50,7 @@ take_thr(struct journal_read *rd, uint64_t seq, struct hq_str body)
     struct record rec;
     if (ix != SIZE_MAX && record_pb_decode(body, &arena, &rec, NULL) == 1 && rec.kind == RECORD_TASK_FAILED) {
         hq_buf_str(&t->texts[ix], rec.u.task_failed.task.error);
+        t->at_ms[ix] = rec.time_ms;
     }
     hq_arena_fini(&arena);
 }
@@ -75,7 +77,7 @@ texts_done(struct journal_read *rd)
                                                                 .error_seq = w->seq},
                                          text);
         } else {
-            egress_task_page_add_error(&t->page, w->task, text);
+            egress_task_page_add_error(&t->page, w->task, text, ix == SIZE_MAX ? 0 : t->at_ms[ix]);
         }
     }
     t->s->reads_out--;
@@ -86,6 +88,7 @@ texts_done(struct journal_read *rd)
     hq_buf_fini(&rd->out);
     hq_buf_fini(&t->page);
     free(t->texts);
+    free(t->at_ms);
     free(t->seqs);
     free(t->want);
     free(t);
@@ -126,6 +129,7 @@ texts_answer(struct shell *s, uint64_t handle, struct hq_buf *page, const struct
     t->count = count;
     t->seqs = hq_xcalloc(count, sizeof t->seqs[0]);
     t->texts = hq_xcalloc(count, sizeof t->texts[0]);
+    t->at_ms = hq_xcalloc(count, sizeof t->at_ms[0]);
     for (size_t i = 0; i < count; i++) {
         t->seqs[i] = want[i].seq;
         t->newest_seq = HQ_MAX(t->newest_seq, want[i].seq);
