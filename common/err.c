@@ -113,16 +113,24 @@ static size_t append_cause(char *text, size_t len, const char *lead, const char 
 /* Appends the old text as the causes of a new sentence: alone by its own, or numbered when it has causes itself. */
 static size_t append_causes(char *text, size_t len, const char *old)
 {
-    static const char single_lead[] = "    ";
     const char *mark = strstr(old, CAUSE_MARK);
     len = append(text, len, "%s", CAUSE_HEAD);
     if (mark == NULL) {
-        return append_cause(text, len, single_lead, old, strlen(old));
+        return append_cause(text, len, "    ", old, strlen(old));
     }
     len = append_cause(text, len, "    0: ", old, (size_t)(mark - old));
     const char *rest = mark + sizeof CAUSE_HEAD - 1;
     if (strncmp(rest, "    0: ", 7) != 0) {
-        return append(text, len, "\n    1: %s", rest + sizeof single_lead - 1);
+        len = append(text, len, "\n    1: ");
+        for (const char *sep = "";; sep = "\n       ") { /* its lines move from the single lead to the numbered one */
+            rest += strspn(rest, " ");
+            size_t line = strcspn(rest, "\n");
+            len = append(text, len, "%s%.*s", sep, (int)line, rest);
+            if (rest[line] == '\0') {
+                return len;
+            }
+            rest += line + 1;
+        }
     }
     /* numbered causes are one more each; their further lines are indented deeper than a number */
     for (unsigned number = 1; rest != NULL; number++) {
