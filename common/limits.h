@@ -47,4 +47,16 @@
 #define JOURNAL_PENDING_BYTES_MAX (64u << 20) /* records that wait for a slow disk; changes are refused beyond */
 #define HQ_RECORD_SEGMENTS_MAX 1000u        /* files of one journal (each failed disk write adds one); then changes are refused until a prune */
 
+/* hq-workerd. What waits for hqd, and what one turn carries (below HQ_MSG_BYTES_MAX even if nothing packs well). */
+#define HQ_REPORT_EVENTS_MAX (1u << 20)        /* events of tasks; beyond, no launches until hqd is back */
+#define HQ_REPORT_TEXT_BYTES_MAX (32u << 20)   /* error texts among them; the same */
+#define HQ_REPORT_NOTIFIES_MAX 4096u           /* task notify; more are dropped: they are hints */
+#define HQ_TURN_EVENTS_MAX 4096u               /* starts, and ends, of one turn; the rest goes into the next */
+#define HQ_TURN_TEXT_BYTES_MAX (256u << 10)
+#define HQ_TURN_RETURNS_MAX 1024u
+#define HQ_TURN_NOTIFIES_MAX 128u
+#define HQ_UNACKED_TURNS_MAX 256u              /* turns kept until they are in hqd's journal; beyond, events wait */
+#define HQ_SLOTS_MAX 65536u                    /* tasks that run at once on one worker; more wait */
+#define HQ_LANES_MAX 4096u                     /* different requests waiting on one worker; more are given back */
+
 #endif

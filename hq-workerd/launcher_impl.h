@@ -20,6 +20,7 @@ struct slot {
     uint32_t ix;
     enum slot_state state;
     struct lane *lane;
+    uint32_t lane_ix;
     struct grant *grant;
     struct run run;
     struct slot *next; /* in queue or stalled */

@@ -79,6 +79,7 @@ launcher_open(struct launcher *l, uint32_t slot_ix, uint32_t lane_ix, struct gra
         struct slot *s = l->slots[slot_ix];
         HQ_ASSERT(s->state == SLOT_CLOSED);
         s->lane = l->lanes[lane_ix];
+        s->lane_ix = lane_ix;
         s->grant = grant;
         launcher_queue_slot(l, s);
     }
@@ -133,7 +134,7 @@ launcher_list_stalled(struct launcher *l, const struct lane_match *match, struct
 {
     for (struct slot *s = l->stalled.head; s != NULL; s = s->next) {
         struct lane_task *t = &s->run.task;
-        if (t->batch == NULL || (match != NULL && !task_matches(t, match))) {
+        if (t->batch == NULL || (match != NULL && (!task_matches(t, match) || (match->has_lane && match->lane_ix != s->lane_ix)))) {
             continue;
         }
         int rc = hq_try_grow(&list->v, &list->cap, list->count + 1, sizeof(*list->v));
@@ -142,7 +143,7 @@ launcher_list_stalled(struct launcher *l, const struct lane_match *match, struct
         }
         struct lane_gone *g = &list->v[list->count++];
         *g = (struct lane_gone){
-            .job_id = t->batch->body->job_id, .instance = t->batch->instance, .variant = t->batch->variant};
+            .lane_ix = s->lane_ix, .job_id = t->batch->body->job_id, .instance = t->batch->instance, .variant = t->batch->variant};
         hq_ranges_add(&g->ids, t->task_id, 1, 1);
         if (match != NULL) {
             lane_task_drop(t);
@@ -157,7 +158,14 @@ launcher_withdraw(struct launcher *l, const struct lane_match *match, struct lan
     pthread_mutex_lock(&l->lock);
     int rc = launcher_list_stalled(l, match, gone);
     for (size_t i = 0; i < l->lane_count && rc == 0; i++) {
+        size_t before = gone->count;
+        if (match->has_lane && match->lane_ix != i) {
+            continue;
+        }
         rc = lane_withdraw(l->lanes[i], match, gone);
+        for (size_t k = before; k < gone->count; k++) {
+            gone->v[k].lane_ix = (uint32_t)i;
+        }
     }
     pthread_mutex_unlock(&l->lock);
     return rc;

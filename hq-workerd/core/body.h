@@ -58,6 +58,7 @@ struct body {
     bool with_task_dir;
     int64_t time_limit_ms; /* 0 = none */
     struct hq_request request;
+    struct body *next_of_job; /* the agent's */
     /* The launch path's own constants, made when the body arrives; freed by `drop_extra` with the last reference. */
     void *extra;
     void (*drop_extra)(void *extra);

@@ -57,6 +57,7 @@ enum lane_take {
 };
 
 struct lane_gone { /* what a withdrawal took out of one batch */
+    uint32_t lane_ix; /* set by who keeps several lanes */
     uint32_t job_id;
     uint32_t instance;
     uint32_t variant;
@@ -80,6 +81,8 @@ struct lane_match { /* which tasks; a NULL set matches everything */
     const struct hq_ranges *ids;
     bool any_job;
     bool any_instance;
+    bool has_lane; /* of one lane only, for who keeps several */
+    uint32_t lane_ix;
     uint32_t instance;
     hq_wall_ms too_late_at_ms; /* 0 = whatever its time; else only those whose latest start has passed by then */
 };
