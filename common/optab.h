@@ -125,7 +125,7 @@ struct hq_command {
 
 struct hq_parsed {
     const struct hq_command *cmd;
-    const char *path;                  /* "hq job list", in the arena */
+    const char *path;                  /* "hq job list", "hq x <DIR> cat"; in the arena */
     void *args;                        /* the command's argument struct, in the arena, aligned for anything */
     const void *parent_args;           /* argument struct of the enclosing command, NULL = it has none */
     uint64_t given;                    /* bit i: row i of cmd->opts came from the command line or the environment */

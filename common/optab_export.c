@@ -251,7 +251,7 @@ export_zsh(struct export *e)
 {
     const char *root = e->tab->root->name;
     hq_buf_printf(e->out,
-                  "#compdef %s\n_%s() {\n    local path_so_far=%s i\n    local -a commands\n"
+                  "#compdef %s\n_%s() {\n    local path_so_far=%s i at=1\n    local -a commands\n"
                   "    for ((i = 2; i < CURRENT; i++)); do\n        case \"$path_so_far,${words[i]}\" in\n",
                   root, root, root);
     struct hq_buf *out = e->out;
@@ -267,10 +267,13 @@ export_zsh(struct export *e)
         HQ_ASSERT(at > 0);
         hq_buf_str(out, hq_str_sub(line, 0, (size_t)at));
         hq_buf_cstr(out, ") path_so_far=");
-        hq_buf_str(out, hq_str_sub(line, (size_t)at + 7, line.len));
-        hq_buf_byte(out, '\n');
+        hq_buf_str(out, hq_str_sub(line, (size_t)at + 7, line.len - 3)); /* without " ;;" */
+        hq_buf_cstr(out, "; at=$i ;;\n");
     }
-    hq_buf_cstr(out, "            *) ;;\n        esac\n    done\n    case \"$path_so_far\" in\n");
+    /* _arguments counts positionals from the word that named the command */
+    hq_buf_cstr(out,
+                "            *) ;;\n        esac\n    done\n    shift $((at - 1)) words\n    ((CURRENT -= at - 1))\n"
+                "    case \"$path_so_far\" in\n");
     walk(e->tab->root, root, 0, e->tab->arena, zsh_command, e);
     hq_buf_printf(out, "    esac\n}\n_%s \"$@\"\n", root);
 }
