@@ -69,6 +69,8 @@ struct hq_date hq_date_from(int64_t secs, uint32_t nanos); /* since the epoch, U
 void hq_date_rfc3339(struct hq_buf *out, int64_t secs, uint32_t nanos);
 void hq_date_rfc3339_ms(struct hq_buf *out, hq_wall_ms at);
 /* The same without a fraction, and with always three digits (log lines). */
+/* Always nine digits: the form of command results, which users' scripts know; our instants end in zeros. */
+void hq_date_rfc3339_nanos(struct hq_buf *out, hq_wall_ms at);
 void hq_date_rfc3339_whole(struct hq_buf *out, hq_wall_ms at);
 void hq_date_rfc3339_millis(struct hq_buf *out, hq_wall_ms at);
 void hq_date_utc(struct hq_buf *out, hq_wall_ms at); /* "2026-01-31 12:00:00 UTC", rounded to seconds */

@@ -65,6 +65,13 @@ void hq_date_rfc3339_ms(struct hq_buf *out, hq_wall_ms at)
     hq_date_rfc3339(out, secs, (uint32_t)(at - secs * 1000) * 1000000u);
 }
 
+void hq_date_rfc3339_nanos(struct hq_buf *out, hq_wall_ms at)
+{
+    struct hq_date d = date_from_ms(at);
+    add_iso(out, &d, 'T');
+    hq_buf_printf(out, ".%09uZ", d.nanos);
+}
+
 void hq_date_rfc3339_whole(struct hq_buf *out, hq_wall_ms at)
 {
     hq_date_rfc3339(out, floor_div(at, 1000), 0);

@@ -232,7 +232,11 @@ hq_json_time(struct hq_json *j, hq_wall_ms at)
 {
     before_value(j);
     hq_buf_byte(j->out, '"');
-    hq_date_rfc3339_ms(j->out, at);
+    if (j->is_pretty) {
+        hq_date_rfc3339_nanos(j->out, at);
+    } else {
+        hq_date_rfc3339_ms(j->out, at);
+    }
     hq_buf_byte(j->out, '"');
 }
 

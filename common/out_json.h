@@ -53,7 +53,7 @@ void hq_json_str(struct hq_json *j, struct hq_str v); /* invalid UTF-8 becomes U
 void hq_json_strz(struct hq_json *j, const char *v);  /* NULL: null */
 void hq_json_seconds(struct hq_json *j, int64_t ms);  /* 8.0, 0.5 */
 void hq_json_span(struct hq_json *j, int64_t ms);     /* {"nanos":N,"secs":N} of raw structures */
-void hq_json_time(struct hq_json *j, hq_wall_ms at);  /* RFC 3339, fraction of 0 or 3 digits */
+void hq_json_time(struct hq_json *j, hq_wall_ms at);          /* RFC 3339; pretty: nine digits, else 0 or 3 */
 
 /* key and value in one call */
 void hq_json_put_str(struct hq_json *j, const char *key, struct hq_str v);

@@ -149,7 +149,7 @@ hq_worker_view_table(const struct hq_worker_view *v, struct hq_out *out)
     hq_table_row(&t, "State", hq_str_from(hq_worker_state_word(v->state)), hq_worker_state_color(v->state));
     hq_table_row(&t, "Hostname", v->hostname, HQ_COLOR_NONE);
     hq_buf_byte(&b, '"');
-    hq_date_rfc3339_ms(&b, v->started_at_ms);
+    hq_date_rfc3339_nanos(&b, v->started_at_ms);
     hq_buf_byte(&b, '"');
     hq_table_row(&t, "Started", hq_buf_view(&b), HQ_COLOR_NONE);
     hq_table_row(&t, "Data provider", v->listen_address, HQ_COLOR_NONE);
@@ -172,7 +172,7 @@ hq_worker_view_table(const struct hq_worker_view *v, struct hq_out *out)
     hq_buf_clear(&b);
     if (v->has_last_task) {
         hq_buf_printf(&b, "%u@%u; Time: \"", v->last_job_id, v->last_task_id);
-        hq_date_rfc3339_ms(&b, v->last_task_at_ms);
+        hq_date_rfc3339_nanos(&b, v->last_task_at_ms);
         hq_buf_byte(&b, '"');
     }
     hq_table_row(&t, "Last task started", hq_buf_view(&b), HQ_COLOR_NONE);

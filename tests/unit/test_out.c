@@ -250,7 +250,7 @@ test_json_pretty(void **state)
                         "{\n  \"a\": true,\n  \"b\": [],\n  \"c\": {},\n  \"d\": [\n    18446744073709551615,\n"
                         "    -1,\n    null\n  ],\n  \"e\": 8.0,\n  \"f\": 0.5,\n"
                         "  \"g\": \"q\\\"\\\\\\n\\t\\u0001\xc3\xa9\xef\xbf\xbd\",\n  \"h\": null,\n"
-                        "  \"i\": \"2026-01-31T12:00:00.123Z\",\n  \"j\": {\n    \"nanos\": 500000000,\n"
+                        "  \"i\": \"2026-01-31T12:00:00.123000000Z\",\n  \"j\": {\n    \"nanos\": 500000000,\n"
                         "    \"secs\": 1\n  }\n}\n");
     assert_true(out.has_document);
     hq_out_fini(&out);

@@ -224,7 +224,7 @@ test_server_view(void **state)
     assert_string_equal(
         out.buf.ptr, "{\n  \"client_host\": \"127.0.0.1\",\n  \"client_port\": 41001,\n  \"journal_path\": \"j.bin\",\n"
                      "  \"pid\": 12345,\n  \"server_dir\": \"/home/u/.hq-server\",\n  \"server_uid\": \"aB3xYz\",\n"
-                     "  \"start_date\": \"2026-01-31T12:00:00Z\",\n  \"version\": \"1.0.0\",\n"
+                     "  \"start_date\": \"2026-01-31T12:00:00.000000000Z\",\n  \"version\": \"1.0.0\",\n"
                      "  \"worker_host\": \"127.0.0.1\",\n  \"worker_port\": 41002\n}\n");
     hq_buf_clear(&out.buf);
     out.mode = HQ_OUT_QUIET;
@@ -276,7 +276,7 @@ test_worker_view(void **state)
         "| Worker            | 1                                                                   |\n"
         "| State             | RUNNING                                                             |\n"
         "| Hostname          | node1                                                               |\n"
-        "| Started           | \"2026-01-31T12:00:00.120Z\"                                          |\n"
+        "| Started           | \"2026-01-31T12:00:00.120000000Z\"                                    |\n"
         "| Data provider     | node1:41003                                                         |\n"
         "| Working directory | /wd                                                                 |\n"
         "| Heartbeat         | 8s                                                                  |\n"
@@ -290,7 +290,7 @@ test_worker_view(void **state)
         "| Group             | default                                                             |\n"
         "| Manager           | None                                                                |\n"
         "| Manager Job ID    | N/A                                                                 |\n"
-        "| Last task started | 1@3; Time: \"2026-01-31T12:00:00Z\"                                   |\n"
+        "| Last task started | 1@3; Time: \"2026-01-31T12:00:00.000000000Z\"                         |\n"
         "| Runtime Info      | assigned tasks: 2; running tasks: 1; reserved for a multi-node task |\n"
         "+-------------------+---------------------------------------------------------------------+\n");
     hq_buf_clear(&out.buf);
@@ -308,9 +308,9 @@ test_worker_view(void **state)
         "\"start\": 0\n",
         "\"name\": \"foo\",\n            \"values\": [\n              \"a\",\n              \"b c\"\n",
         "\"size\": 20485000\n",
-        "\"ended\": {\n      \"at\": \"2026-01-31T12:00:00Z\"\n    },\n    \"id\": 1,\n",
+        "\"ended\": {\n      \"at\": \"2026-01-31T12:00:00.000000000Z\"\n    },\n    \"id\": 1,\n",
         "\"last_task_started\": {\n      \"task_id\": {\n        \"job_id\": 1,\n        \"job_task_id\": 3\n      },\n"
-        "      \"time\": \"2026-01-31T12:00:00Z\"\n    },\n",
+        "      \"time\": \"2026-01-31T12:00:00.000000000Z\"\n    },\n",
         "\"runtime_info\": {\n      \"MultiNodeTask\": {\n        \"main_node\": false\n      }\n    },\n",
         "\"time_limit\": 3600.0,\n      \"work_dir\": \"/wd\"\n",
     };
