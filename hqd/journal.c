@@ -13,6 +13,8 @@
 #include "common/mem.h"
 #include "hqd/journal_impl.h"
 
+#define LOCK_ATTEMPTS 5
+
 void
 journal_index_add(struct journal_index *ix, uint64_t last_seq, uint64_t offset, uint32_t segment_ix)
 {
@@ -45,9 +47,14 @@ make_file(struct journal *j, struct hq_err *err)
     (void)unlink(tmp); /* of an earlier crash */
     int fd = journal_new_file_thr(tmp, &j->head, NULL);
     int rc = fd;
-    if (fd >= 0 && (fdatasync(fd) < 0 || rename(tmp, j->path) < 0)) {
+    if (fd >= 0 && fdatasync(fd) < 0) {
         rc = -errno;
     }
+    /* link, not rename: of two servers that make the same journal at once, one is told. */
+    if (rc >= 0 && link(tmp, j->path) < 0 && (errno == EEXIST || rename(tmp, j->path) < 0)) {
+        rc = -errno;
+    }
+    (void)unlink(tmp); /* its other name, or nothing */
     if (rc < 0) {
         (void)hq_err_sys(err, rc, "Cannot create event log file at `%s`", j->path);
     } else {
@@ -56,7 +63,6 @@ make_file(struct journal *j, struct hq_err *err)
     if (rc < 0) {
         if (fd >= 0) {
             (void)close(fd);
-            (void)unlink(tmp);
         }
         return rc;
     }
@@ -65,14 +71,33 @@ make_file(struct journal *j, struct hq_err *err)
     return 0;
 }
 
+int
+journal_lock(const char *path, struct hq_err *err)
+{
+    for (int i = 0; i < LOCK_ATTEMPTS; i++) {
+        int fd = open(path, O_RDWR | O_CLOEXEC);
+        if (fd < 0) {
+            return hq_err_sys(err, -errno, "Cannot create event log file at `%s`", path);
+        }
+        struct stat ours;
+        struct stat named;
+        int rc = journal_lock_fd_thr(fd, path, err);
+        if (rc == 0 && fstat(fd, &ours) == 0 && stat(path, &named) == 0 && ours.st_ino == named.st_ino) {
+            return fd;
+        }
+        (void)close(fd); /* replaced while we waited: the new one is locked by whoever did it */
+        if (rc < 0) {
+            return rc;
+        }
+    }
+    return hq_err_set(err, -EBUSY, "Journal `%s` is in use by another server", path);
+}
+
 /* Goes on behind the last good record. */
 static int
 resume_file(struct journal *j, const struct journal_resume *from, struct hq_err *err)
 {
-    j->fd = open(j->path, O_WRONLY | O_CLOEXEC);
-    if (j->fd < 0) {
-        return hq_err_sys(err, -errno, "Cannot create event log file at `%s`", j->path);
-    }
+    j->fd = from->fd;
     if (ftruncate(j->fd, (off_t)from->end_offset) < 0 || lseek(j->fd, (off_t)from->end_offset, SEEK_SET) < 0 ||
         fdatasync(j->fd) < 0) {
         return hq_err_sys(err, -errno, "Cannot go on writing journal file `%s`", j->path);

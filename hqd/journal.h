@@ -52,12 +52,16 @@ struct journal_conf {
 #define JOURNAL_QUIET_MS 5000
 
 struct journal_resume {
+    int fd;                       /* of the live file, from journal_lock; the journal takes it over */
     struct hq_record_head head;   /* of the live file */
     uint64_t end_offset;          /* end of the last good frame: the rest is cut */
     uint64_t last_seq;
     struct journal_index index;   /* moves into the journal */
 };
 
+/* Opens the live file for one owner: fd, -ENOENT, or -EBUSY while another process holds it. Before a replay, so that
+ * nobody appends between reading and writing. Blocks: start-up only. */
+HQ_MUST_CHECK int journal_lock(const char *path, struct hq_err *err);
 HQ_MUST_CHECK int journal_create(struct journal **ret, const struct journal_conf *conf, struct hq_err *err);
 /* Stops the threads; what is not committed is not written. NULL is fine. */
 void journal_destroy(struct journal *j);

@@ -90,7 +90,9 @@ void *journal_reader_main(void *arg);
 int journal_write_all_thr(int fd, struct hq_str bytes, struct hq_err *err);
 /* fsync of the directory that `path` lies in; makes names durable. */
 int journal_sync_dir_thr(const char *path, struct hq_err *err);
-/* Creates `path` (which must not exist) with its head, for writing. */
+/* -EBUSY: another process has this file open as its journal. Filesystems without locks: 0. */
+int journal_lock_fd_thr(int fd, const char *path, struct hq_err *err);
+/* Creates `path` (which must not exist) with its head, locked, for writing. */
 int journal_new_file_thr(const char *path, const struct hq_record_head *head, struct hq_err *err);
 
 #endif

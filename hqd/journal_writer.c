@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/file.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -56,6 +57,15 @@ journal_sync_dir_thr(const char *path, struct hq_err *err)
 }
 
 int
+journal_lock_fd_thr(int fd, const char *path, struct hq_err *err)
+{
+    if (flock(fd, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK) {
+        return 0;
+    }
+    return hq_err_set(err, -EBUSY, "Journal `%s` is in use by another server", path);
+}
+
+int
 journal_new_file_thr(const char *path, const struct hq_record_head *head, struct hq_err *err)
 {
     int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
@@ -64,7 +74,10 @@ journal_new_file_thr(const char *path, const struct hq_record_head *head, struct
     }
     unsigned char bytes[HQ_RECORD_HEAD_BYTES];
     hq_record_head_pack(bytes, head);
-    int rc = journal_write_all_thr(fd, hq_str_make((const char *)bytes, sizeof bytes), err);
+    int rc = journal_lock_fd_thr(fd, path, err);
+    if (rc == 0) {
+        rc = journal_write_all_thr(fd, hq_str_make((const char *)bytes, sizeof bytes), err);
+    }
     if (rc < 0) {
         (void)close(fd);
         (void)unlink(path);

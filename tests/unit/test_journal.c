@@ -161,11 +161,20 @@ reread(struct world *w, uint64_t first, uint64_t last)
         fail_msg("%s", err.text);
     }
     assert_int_equal(next, last + 1);
+    got.fd = journal_lock(w->path, &err);
+    assert_true(got.fd >= 0);
     got.head = r.head;
     got.end_offset = r.file_offset;
     got.last_seq = r.last_seq;
     hq_record_reader_close(&r);
     return got;
+}
+
+static void
+drop(struct journal_resume *resume)
+{
+    (void)close(resume->fd);
+    journal_index_fini(&resume->index);
 }
 
 static void
@@ -191,10 +200,23 @@ test_commit_and_resume(void **state)
     journal_destroy(w->j);
     w->j = NULL;
     resume = reread(w, 1, 1008);
-    journal_index_fini(&resume.index);
+    drop(&resume);
     struct stat st;
     assert_int_equal(stat(w->path, &st), 0);
     assert_int_equal(st.st_mode & 07777, 0600);
+}
+
+static void
+test_one_owner(void **state)
+{
+    struct world *w = *state;
+    open_journal(w, NULL);
+    struct hq_err err = {0};
+    assert_int_equal(journal_lock(w->path, &err), -EBUSY);
+    assert_non_null(strstr(err.text, "is in use by another server"));
+    struct journal *second = NULL;
+    struct journal_conf conf = {.bridge = w->bridge, .path = w->path, .ctx = w, .on_progress = on_progress};
+    assert_int_equal(journal_create(&second, &conf, &err), -EEXIST);
 }
 
 static void
@@ -220,7 +242,7 @@ test_torn_tail_is_cut(void **state)
         journal_destroy(w->j);
         w->j = NULL;
         resume = reread(w, 1, 11);
-        journal_index_fini(&resume.index);
+        drop(&resume);
         /* back to a file that ends with record 11 */
         assert_int_equal(stat(w->path, &st), 0);
         assert_int_equal(truncate(w->path, st.st_size - 13), 0); /* the last mark */
@@ -287,7 +309,7 @@ test_failed_write_goes_to_a_new_file(void **state)
     journal_destroy(w->j);
     w->j = NULL;
     resume = reread(w, 1, 361);
-    journal_index_fini(&resume.index);
+    drop(&resume);
 }
 
 /* ---- reading */
@@ -501,7 +523,7 @@ test_taken_over(void **state)
     journal_destroy(w->j);
     w->j = NULL;
     struct journal_resume resume = reread(w, 1, 0);
-    journal_index_fini(&resume.index);
+    drop(&resume);
 }
 
 static void
@@ -521,6 +543,7 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_commit_and_resume, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_one_owner, setup, teardown),
         cmocka_unit_test_setup_teardown(test_torn_tail_is_cut, setup, teardown),
         cmocka_unit_test_setup_teardown(test_failed_write_goes_to_a_new_file, setup, teardown),
         cmocka_unit_test_setup_teardown(test_reading_beside_the_writer, setup, teardown),
