@@ -11,6 +11,13 @@
 #include "common/arena.h"
 #include "common/mem.h"
 
+/* Under the address sanitizer an allocation that is too large shall fail like any other. */
+const char *__asan_default_options(void);
+const char *__asan_default_options(void)
+{
+    return "allocator_may_return_null=1";
+}
+
 static void test_sizes(void **state)
 {
     (void)state;
