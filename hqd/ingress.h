@@ -14,7 +14,7 @@
 #include "hqd/core/input.h"
 #include "hqd/peer.h"
 
-#define INGRESS_ARENA_BYTES_MAX (96u << 20)
+#define INGRESS_ARENA_BYTES_MAX (64u << 20)
 
 struct ingress_row {
     uint16_t type;
