@@ -7,6 +7,7 @@
 
 #define AT(field) offsetof(struct hqd_conf, field)
 #define MS_MAX 86400000
+#define IDLE_MS_MAX 315360000000 /* ten years */
 
 const struct hq_setting hqd_settings[HQD_SETTINGS] = {
     {.name = "host",
@@ -14,7 +15,7 @@ const struct hq_setting hqd_settings[HQD_SETTINGS] = {
      .at = AT(host),
      .env = "HQD_HOST",
      .help = "Name or address under which clients and workers reach this host; empty: its host name."},
-    {.name = "client_port",
+    {.name = "client-port",
      .kind = HQ_SET_INT,
      .at = AT(client_port),
      .def = "0",
@@ -22,7 +23,7 @@ const struct hq_setting hqd_settings[HQD_SETTINGS] = {
      .max = 65535,
      .env = "HQD_CLIENT_PORT",
      .help = "Port for clients; 0: any free one."},
-    {.name = "worker_port",
+    {.name = "worker-port",
      .kind = HQ_SET_INT,
      .at = AT(worker_port),
      .def = "0",
@@ -30,10 +31,12 @@ const struct hq_setting hqd_settings[HQD_SETTINGS] = {
      .max = 65535,
      .env = "HQD_WORKER_PORT",
      .help = "Port for workers; 0: any free one."},
-    {.name = "idle_timeout",
+    {.name = "idle-timeout",
      .kind = HQ_SET_MS,
      .at = AT(idle_timeout_ms),
      .def = "0",
+     .min = 0,
+     .max = IDLE_MS_MAX,
      .env = "HQD_IDLE_TIMEOUT",
      .help = "Workers without a task for that long stop, unless they set a timeout of their own; 0: never."},
     {.name = "journal",
@@ -41,30 +44,30 @@ const struct hq_setting hqd_settings[HQD_SETTINGS] = {
      .at = AT(journal),
      .env = "HQD_JOURNAL",
      .help = "File of the journal; without it one in the instance directory."},
-    {.name = "access_file",
+    {.name = "access-file",
      .kind = HQ_SET_PATH,
      .at = AT(access_file),
      .env = "HQD_ACCESS_FILE",
      .help = "Hosts, ports, keys and server UID come from this file (server generate-access)."},
-    {.name = "client_encryption",
+    {.name = "client-encryption",
      .kind = HQ_SET_BOOL,
      .at = AT(has_client_encryption),
      .def = "true",
      .env = "HQD_CLIENT_ENCRYPTION",
      .help = "Clients that come by TCP must know the secret, and all they say is sealed."},
-    {.name = "worker_encryption",
+    {.name = "worker-encryption",
      .kind = HQ_SET_BOOL,
      .at = AT(has_worker_encryption),
      .def = "true",
      .env = "HQD_WORKER_ENCRYPTION",
      .help = "Workers must know the secret, and all they say is sealed."},
-    {.name = "local_socket",
+    {.name = "local-socket",
      .kind = HQ_SET_BOOL,
      .at = AT(has_local_socket),
      .def = "true",
      .env = "HQD_LOCAL_SOCKET",
      .help = "Clients on this host may use a local socket, where the kernel says who they are."},
-    {.name = "peer_gone",
+    {.name = "peer-gone",
      .kind = HQ_SET_MS,
      .at = AT(peer_gone_ms),
      .def = "2s",
@@ -72,7 +75,7 @@ const struct hq_setting hqd_settings[HQD_SETTINGS] = {
      .max = MS_MAX,
      .env = "HQD_PEER_GONE",
      .help = "A worker whose connection ended and that is not back within this time is lost."},
-    {.name = "return_grace",
+    {.name = "return-grace",
      .kind = HQ_SET_MS,
      .at = AT(return_grace_ms),
      .def = "60s",
@@ -80,7 +83,7 @@ const struct hq_setting hqd_settings[HQD_SETTINGS] = {
      .max = MS_MAX,
      .env = "HQD_RETURN_GRACE",
      .help = "After a restart, known workers have this long to come back with what they run."},
-    {.name = "stop_grace",
+    {.name = "stop-grace",
      .kind = HQ_SET_MS,
      .at = AT(stop_grace_ms),
      .def = "60s",
@@ -116,27 +119,27 @@ flags(struct hq_settings *s, const struct hq_start *start, struct hq_arena *aren
     }
     if (rc == 0 && hq_parsed_given(p, "client-port")) {
         (void)snprintf(text, sizeof text, "%u", a->client_port);
-        rc = flag(s, "client_port", text, err);
+        rc = flag(s, "client-port", text, err);
     }
     if (rc == 0 && hq_parsed_given(p, "worker-port")) {
         (void)snprintf(text, sizeof text, "%u", a->worker_port);
-        rc = flag(s, "worker_port", text, err);
+        rc = flag(s, "worker-port", text, err);
     }
     if (rc == 0 && hq_parsed_given(p, "idle-timeout")) {
         (void)snprintf(text, sizeof text, "%" PRId64 "ms", a->idle_timeout_ms);
-        rc = flag(s, "idle_timeout", text, err);
+        rc = flag(s, "idle-timeout", text, err);
     }
     if (rc == 0 && a->journal.len > 0) {
         rc = path_flag(s, "journal", a->journal, arena, err);
     }
     if (rc == 0 && a->access_file.len > 0) {
-        rc = path_flag(s, "access_file", a->access_file, arena, err);
+        rc = path_flag(s, "access-file", a->access_file, arena, err);
     }
     if (rc == 0 && a->no_client_auth) {
-        rc = flag(s, "client_encryption", "false", err);
+        rc = flag(s, "client-encryption", "false", err);
     }
     if (rc == 0 && a->no_worker_auth) {
-        rc = flag(s, "worker_encryption", "false", err);
+        rc = flag(s, "worker-encryption", "false", err);
     }
     return rc;
 }
