@@ -69,14 +69,17 @@ static int
 probe(const struct hq_access *access, const char *dir)
 {
     HQ_AUTO(hq_endpoint_fini) struct hq_endpoint end = {0};
-    (void)hq_endpoint_load(&end, dir, NULL); /* without one: TCP */
+    int rc = hq_endpoint_load(&end, dir, NULL);
+    if (rc < 0) {
+        end.ipc = NULL; /* TCP then */
+    }
     struct hq_net_client_conf conf = {.ipc_path = end.ipc,
                                       .host = access->client.host,
                                       .port = access->client.port,
                                       .secret = access->client.has_key ? access->client.key : NULL,
                                       .role = HQ_ROLE_CLIENT};
     struct hq_net_client *client = NULL;
-    int rc = hq_net_client_create(&client, &conf, NULL);
+    rc = hq_net_client_create(&client, &conf, NULL);
     if (rc < 0) {
         return rc;
     }
