@@ -170,6 +170,7 @@ hq_bridge_drain(struct hq_bridge *b)
     pthread_mutex_lock(&b->lock);
     struct queue full = b->in;
     b->in = b->out;
+    b->out = (struct queue){0};
     if (b->waiters > 0) {
         pthread_cond_broadcast(&b->room);
     }
