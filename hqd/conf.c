@@ -7,7 +7,7 @@
 
 #define AT(field) offsetof(struct hqd_conf, field)
 #define MS_MAX 86400000
-#define IDLE_MS_MAX 315360000000 /* ten years */
+#define IDLE_MS_MAX 31557600000 /* a year */
 
 const struct hq_setting hqd_settings[HQD_SETTINGS] = {
     {.name = "host",
