@@ -12,13 +12,15 @@
 
 #define KEY_HEX_BYTES (2u * HQ_SECRET_BYTES)
 
-static void side_fini(struct hq_access_side *s)
+static void
+side_fini(struct hq_access_side *s)
 {
     free(s->host);
     sodium_memzero(s->key, sizeof s->key);
 }
 
-void hq_access_fini(struct hq_access *a)
+void
+hq_access_fini(struct hq_access *a)
 {
     int saved = errno;
     free(a->version);
@@ -30,7 +32,8 @@ void hq_access_fini(struct hq_access *a)
 }
 
 /* A buffer that held keys. */
-static void secret_buf_fini(struct hq_buf *b)
+static void
+secret_buf_fini(struct hq_buf *b)
 {
     if (b->ptr != NULL) {
         sodium_memzero(b->ptr, b->cap);
@@ -41,7 +44,8 @@ static void secret_buf_fini(struct hq_buf *b)
 /* ---- places in the text: the parser tells none for things that are missing or of a wrong type */
 
 /* Offset behind the string that starts at `at`. */
-static size_t skip_string(struct hq_str text, size_t at)
+static size_t
+skip_string(struct hq_str text, size_t at)
 {
     for (at++; at < text.len && text.ptr[at] != '"'; at++) {
         at += text.ptr[at] == '\\';
@@ -50,7 +54,8 @@ static size_t skip_string(struct hq_str text, size_t at)
 }
 
 /* Offset behind the JSON value at `at`; the text is known to be valid. */
-static size_t skip_value(struct hq_str text, size_t at)
+static size_t
+skip_value(struct hq_str text, size_t at)
 {
     size_t depth = 0;
     while (at < text.len) {
@@ -77,7 +82,8 @@ static size_t skip_value(struct hq_str text, size_t at)
     return at;
 }
 
-static size_t skip_blanks(struct hq_str text, size_t at)
+static size_t
+skip_blanks(struct hq_str text, size_t at)
 {
     while (at < text.len && strchr(" \t\r\n", text.ptr[at]) != NULL) {
         at++;
@@ -86,7 +92,8 @@ static size_t skip_blanks(struct hq_str text, size_t at)
 }
 
 /* Offset of the value of `key` in the object at `at`; text.len when there is none. */
-static size_t find_value(struct hq_str text, size_t at, const char *key)
+static size_t
+find_value(struct hq_str text, size_t at, const char *key)
 {
     at = skip_blanks(text, at + 1);
     while (at < text.len && text.ptr[at] == '"') {
@@ -104,7 +111,8 @@ static size_t find_value(struct hq_str text, size_t at, const char *key)
     return text.len;
 }
 
-static int fail_at(struct hq_err *err, struct hq_str text, size_t end, const char *what)
+static int
+fail_at(struct hq_err *err, struct hq_str text, size_t end, const char *what)
 {
     size_t line = 1;
     size_t line_start = 0;
@@ -131,20 +139,23 @@ struct object {
     size_t at; /* of its opening brace */
 };
 
-static int missing(const struct object *o, const char *key)
+static int
+missing(const struct object *o, const char *key)
 {
     char what[128];
     (void)snprintf(what, sizeof what, "missing field `%s`", key); /* our own short names */
     return fail_at(o->r->err, o->r->text, skip_value(o->r->text, o->at), what);
 }
 
-static int wrong(const struct object *o, const char *key, const char *what)
+static int
+wrong(const struct object *o, const char *key, const char *what)
 {
     return fail_at(o->r->err, o->r->text, skip_value(o->r->text, find_value(o->r->text, o->at, key)), what);
 }
 
 /* "string \"x\"" and the like, as the type that was found. */
-static int wrong_type(const struct object *o, const char *key, const char *expected)
+static int
+wrong_type(const struct object *o, const char *key, const char *expected)
 {
     const json_t *v = json_object_get(o->json, key);
     HQ_AUTO(hq_buf_fini) struct hq_buf what = HQ_BUF_INIT;
@@ -178,7 +189,8 @@ static int wrong_type(const struct object *o, const char *key, const char *expec
     return wrong(o, key, what.ptr);
 }
 
-static int read_text(const struct object *o, const char *key, char **ret)
+static int
+read_text(const struct object *o, const char *key, char **ret)
 {
     const json_t *v = json_object_get(o->json, key);
     if (v == NULL) {
@@ -191,7 +203,8 @@ static int read_text(const struct object *o, const char *key, char **ret)
     return 0;
 }
 
-static int read_port(const struct object *o, uint16_t *ret)
+static int
+read_port(const struct object *o, uint16_t *ret)
 {
     const json_t *v = json_object_get(o->json, "port");
     if (v == NULL) {
@@ -210,7 +223,8 @@ static int read_port(const struct object *o, uint16_t *ret)
     return 0;
 }
 
-static int read_key(const struct object *o, struct hq_access_side *ret)
+static int
+read_key(const struct object *o, struct hq_access_side *ret)
 {
     const json_t *v = json_object_get(o->json, "secret_key");
     if (v == NULL) {
@@ -226,8 +240,7 @@ static int read_key(const struct object *o, struct hq_access_side *ret)
     const char *end = NULL;
     const char *hex = json_string_value(v);
     size_t hex_len = json_string_length(v);
-    if (hex_len != KEY_HEX_BYTES ||
-        sodium_hex2bin(ret->key, sizeof ret->key, hex, hex_len, NULL, &bytes, &end) != 0 ||
+    if (hex_len != KEY_HEX_BYTES || sodium_hex2bin(ret->key, sizeof ret->key, hex, hex_len, NULL, &bytes, &end) != 0 ||
         bytes != HQ_SECRET_BYTES || end != hex + hex_len) {
         return wrong(o, "secret_key", "invalid secret key, expected 64 hexadecimal digits"); /* never shows the key */
     }
@@ -235,7 +248,8 @@ static int read_key(const struct object *o, struct hq_access_side *ret)
     return 0;
 }
 
-static int read_side(const struct object *top, const char *name, bool is_needed, struct hq_access_side *ret)
+static int
+read_side(const struct object *top, const char *name, bool is_needed, struct hq_access_side *ret)
 {
     const json_t *v = json_object_get(top->json, name);
     if (v == NULL || json_is_null(v)) {
@@ -256,14 +270,16 @@ static int read_side(const struct object *top, const char *name, bool is_needed,
     return rc;
 }
 
-static int read_record(const struct object *top, enum hq_access_need need, struct hq_access *a)
+static int
+read_record(const struct object *top, enum hq_access_need need, struct hq_access *a)
 {
     int rc = read_text(top, "version", &a->version);
     if (rc == 0 && strcmp(a->version, HQ_VERSION) != 0) {
-        return hq_err_set(top->r->err, -EPROTONOSUPPORT,
-                          "Hyperqueue version mismatch detected.\nAccess record contains version %.100s, but the current "
-                          "version is %s.",
-                          a->version, HQ_VERSION);
+        return hq_err_set(
+            top->r->err, -EPROTONOSUPPORT,
+            "Hyperqueue version mismatch detected.\nAccess record contains version %.100s, but the current "
+            "version is %s.",
+            a->version, HQ_VERSION);
     }
     const json_t *uid = json_object_get(top->json, "server_uid");
     if (rc == 0 && uid != NULL && !json_is_null(uid)) {
@@ -279,7 +295,8 @@ static int read_record(const struct object *top, enum hq_access_need need, struc
 }
 
 /* No JSON: the parser's place, in the words that users know where they fit. */
-static int bad_json(const struct reader *r, const json_error_t *error)
+static int
+bad_json(const struct reader *r, const json_error_t *error)
 {
     struct hq_str seen = hq_str_trim(r->text);
     size_t at = error->position > 0 ? HQ_MIN((size_t)error->position, r->text.len) : 0;
@@ -298,7 +315,8 @@ static int bad_json(const struct reader *r, const json_error_t *error)
     }
 }
 
-int hq_access_parse(struct hq_access *ret, struct hq_str text, enum hq_access_need need, struct hq_err *err)
+int
+hq_access_parse(struct hq_access *ret, struct hq_str text, enum hq_access_need need, struct hq_err *err)
 {
     struct hq_access a = HQ_ACCESS_INIT;
     struct reader r = {.text = text, .err = err};
@@ -326,7 +344,8 @@ int hq_access_parse(struct hq_access *ret, struct hq_str text, enum hq_access_ne
     return 0;
 }
 
-int hq_access_load(struct hq_access *ret, const char *path, enum hq_access_need need, struct hq_err *err)
+int
+hq_access_load(struct hq_access *ret, const char *path, enum hq_access_need need, struct hq_err *err)
 {
     HQ_AUTO(secret_buf_fini) struct hq_buf text = HQ_BUF_INIT;
     int rc = hq_fs_read(&text, path, HQ_ACCESS_BYTES_MAX, err);
@@ -335,7 +354,8 @@ int hq_access_load(struct hq_access *ret, const char *path, enum hq_access_need 
 
 /* ---- writing */
 
-static void print_side(const struct hq_access_side *s, const char *name, struct hq_buf *out)
+static void
+print_side(const struct hq_access_side *s, const char *name, struct hq_buf *out)
 {
     hq_buf_printf(out, ",\n  \"%s\": {\n    \"host\": ", name);
     hq_json_quote(out, hq_str_from(s->host));
@@ -350,7 +370,8 @@ static void print_side(const struct hq_access_side *s, const char *name, struct 
     hq_buf_cstr(out, "\n  }");
 }
 
-void hq_access_print(const struct hq_access *a, struct hq_buf *out)
+void
+hq_access_print(const struct hq_access *a, struct hq_buf *out)
 {
     hq_buf_cstr(out, "{\n  \"version\": ");
     hq_json_quote(out, hq_str_from(a->version));
@@ -367,21 +388,24 @@ void hq_access_print(const struct hq_access *a, struct hq_buf *out)
     hq_buf_cstr(out, "\n}");
 }
 
-int hq_access_store(const struct hq_access *a, const char *path, struct hq_err *err)
+int
+hq_access_store(const struct hq_access *a, const char *path, struct hq_err *err)
 {
     HQ_AUTO(secret_buf_fini) struct hq_buf text = HQ_BUF_INIT;
     hq_access_print(a, &text);
     return hq_fs_create(path, hq_buf_view(&text), 0400, err);
 }
 
-void hq_access_new_key(unsigned char key[HQ_SECRET_BYTES])
+void
+hq_access_new_key(unsigned char key[HQ_SECRET_BYTES])
 {
     int rc = sodium_init(); /* 1 = done before */
     HQ_ASSERT(rc >= 0);
     randombytes_buf(key, HQ_SECRET_BYTES);
 }
 
-char *hq_access_new_uid(void)
+char *
+hq_access_new_uid(void)
 {
     static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
     int rc = sodium_init(); /* 1 = done before */
@@ -393,7 +417,8 @@ char *hq_access_new_uid(void)
     return uid;
 }
 
-void hq_access_set_side(struct hq_access_side *s, const char *host, uint16_t port, const unsigned char *key)
+void
+hq_access_set_side(struct hq_access_side *s, const char *host, uint16_t port, const unsigned char *key)
 {
     char *copy = hq_xstrdup(host); /* first: host may be the side's own */
     side_fini(s);

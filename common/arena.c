@@ -8,8 +8,9 @@
 
 #define ALIGN_BYTES 16u
 #define BLOCK_BYTES_MIN ((size_t)4096)
-#define BLOCK_BYTES_MAX ((size_t)1 << 20) /* blocks double up to here; larger objects get a block of their own */
-#define KEEP_BYTES_MAX ((size_t)256 << 10) /* what a reset may keep: one large message must not bind memory for ever */
+#define BLOCK_BYTES_MAX ((size_t)1 << 20)  /* blocks double up to here; larger objects get a block of their own */
+#define KEEP_BYTES_MAX ((size_t)256 << 10) /* what a reset may keep: one large message must not bind memory for ever   \
+                                            */
 
 struct hq_arena_block {
     struct hq_arena_block *next; /* older */
@@ -17,12 +18,14 @@ struct hq_arena_block {
     _Alignas(ALIGN_BYTES) unsigned char data[];
 };
 
-void hq_arena_init(struct hq_arena *a, size_t bytes_max)
+void
+hq_arena_init(struct hq_arena *a, size_t bytes_max)
 {
     *a = (struct hq_arena){.bytes_max = bytes_max};
 }
 
-void hq_arena_fini(struct hq_arena *a)
+void
+hq_arena_fini(struct hq_arena *a)
 {
     int saved = errno;
     struct hq_arena_block *b = a->head;
@@ -35,7 +38,8 @@ void hq_arena_fini(struct hq_arena *a)
     errno = saved;
 }
 
-void hq_arena_reset(struct hq_arena *a)
+void
+hq_arena_reset(struct hq_arena *a)
 {
     struct hq_arena_block *kept = NULL;
     struct hq_arena_block *b = a->head;
@@ -59,7 +63,8 @@ void hq_arena_reset(struct hq_arena *a)
 }
 
 /* A block for an object of `need` bytes (a multiple of ALIGN_BYTES). NULL at the limit or without memory. */
-HQ_COLD static void *new_block(struct hq_arena *a, size_t need)
+HQ_COLD static void *
+new_block(struct hq_arena *a, size_t need)
 {
     size_t cap = a->head == NULL ? BLOCK_BYTES_MIN : HQ_MIN(a->head->cap_bytes * 2, BLOCK_BYTES_MAX);
     cap = HQ_MAX(cap, need);
@@ -92,7 +97,8 @@ HQ_COLD static void *new_block(struct hq_arena *a, size_t need)
     return b->data;
 }
 
-void *hq_arena_try(struct hq_arena *a, size_t bytes)
+void *
+hq_arena_try(struct hq_arena *a, size_t bytes)
 {
     if (HQ_UNLIKELY(bytes > SIZE_MAX / 2)) {
         return NULL;
@@ -109,19 +115,22 @@ void *hq_arena_try(struct hq_arena *a, size_t bytes)
 }
 
 /* Not zeroed; aborts at the limit: callers of the aborting forms size their objects themselves. */
-static void *must_alloc(struct hq_arena *a, size_t bytes)
+static void *
+must_alloc(struct hq_arena *a, size_t bytes)
 {
     void *p = hq_arena_try(a, bytes);
     HQ_ASSERT(p != NULL);
     return p;
 }
 
-void *hq_arena_alloc(struct hq_arena *a, size_t bytes)
+void *
+hq_arena_alloc(struct hq_arena *a, size_t bytes)
 {
     return memset(must_alloc(a, bytes), 0, bytes);
 }
 
-void *hq_arena_array(struct hq_arena *a, size_t count, size_t item_bytes)
+void *
+hq_arena_array(struct hq_arena *a, size_t count, size_t item_bytes)
 {
     size_t bytes = 0;
     bool fits = hq_mul_size(count, item_bytes, &bytes);
@@ -129,7 +138,8 @@ void *hq_arena_array(struct hq_arena *a, size_t count, size_t item_bytes)
     return hq_arena_alloc(a, bytes);
 }
 
-void hq_arena_grow(struct hq_arena *a, void *pp, size_t *cap, size_t need, size_t item_bytes)
+void
+hq_arena_grow(struct hq_arena *a, void *pp, size_t *cap, size_t need, size_t item_bytes)
 {
     if (need <= *cap) {
         return;
@@ -145,7 +155,8 @@ void hq_arena_grow(struct hq_arena *a, void *pp, size_t *cap, size_t need, size_
     *cap = new_cap;
 }
 
-char *hq_arena_strz(struct hq_arena *a, struct hq_str s)
+char *
+hq_arena_strz(struct hq_arena *a, struct hq_str s)
 {
     size_t bytes = 0;
     bool fits = hq_add_size(s.len, 1, &bytes);
@@ -158,12 +169,14 @@ char *hq_arena_strz(struct hq_arena *a, struct hq_str s)
     return p;
 }
 
-struct hq_str hq_arena_str(struct hq_arena *a, struct hq_str s)
+struct hq_str
+hq_arena_str(struct hq_arena *a, struct hq_str s)
 {
     return hq_str_make(hq_arena_strz(a, s), s.len);
 }
 
-char *hq_arena_printf(struct hq_arena *a, const char *fmt, ...)
+char *
+hq_arena_printf(struct hq_arena *a, const char *fmt, ...)
 {
     va_list ap;
     va_start(ap, fmt);

@@ -4,7 +4,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-void hq_assert_failed(const char *cond, const char *file, int line)
+void
+hq_assert_failed(const char *cond, const char *file, int line)
 {
     char text[512];
     int len = snprintf(text, sizeof text, "%s:%d: assertion failed: %s\n", file, line, cond);

@@ -14,7 +14,8 @@ struct end {
 #define SHOWN(s) (int)HQ_MIN((s).len, (size_t)200), (s).ptr
 
 /* R[G]; *ret_rest is what stands behind the bracket. */
-static int read_end(struct hq_str text, struct end *ret, struct hq_str *ret_rest, struct hq_err *err)
+static int
+read_end(struct hq_str text, struct end *ret, struct hq_str *ret_rest, struct hq_err *err)
 {
     struct hq_str rest = text;
     struct hq_str name, group;
@@ -33,7 +34,8 @@ static int read_end(struct hq_str text, struct end *ret, struct hq_str *ret_rest
     return 0;
 }
 
-static int read_item(struct hq_str item, struct end ends[2], uint32_t *ret_weight, struct hq_err *err)
+static int
+read_item(struct hq_str item, struct end ends[2], uint32_t *ret_weight, struct hq_err *err)
 {
     struct hq_str second = item;
     struct hq_str first, rest;
@@ -64,7 +66,8 @@ static int read_item(struct hq_str item, struct end ends[2], uint32_t *ret_weigh
     return 0;
 }
 
-static int find_resource(const struct hq_pools *pools, struct hq_str name, uint32_t *ret_ix, struct hq_err *err)
+static int
+find_resource(const struct hq_pools *pools, struct hq_str name, uint32_t *ret_ix, struct hq_err *err)
 {
     const struct hq_pool *p = hq_pools_find(pools, name);
     if (p == NULL) {
@@ -74,7 +77,8 @@ static int find_resource(const struct hq_pools *pools, struct hq_str name, uint3
     return 0;
 }
 
-static int check_group(const struct hq_pool *p, uint32_t group_ix, struct hq_err *err)
+static int
+check_group(const struct hq_pool *p, uint32_t group_ix, struct hq_err *err)
 {
     if (p->kind != HQ_POOL_GROUPS) {
         return hq_err_set(err, -EINVAL, "Resource '%.*s' has only a single group", SHOWN(p->name));
@@ -85,7 +89,8 @@ static int check_group(const struct hq_pool *p, uint32_t group_ix, struct hq_err
     return 0;
 }
 
-static int resolve(const struct hq_pools *pools, const struct end ends[2], struct hq_coupling *c, struct hq_err *err)
+static int
+resolve(const struct hq_pools *pools, const struct end ends[2], struct hq_coupling *c, struct hq_err *err)
 {
     uint32_t ix[2] = {0, 0};
     int rc = 0;
@@ -106,7 +111,8 @@ static int resolve(const struct hq_pools *pools, const struct end ends[2], struc
     return 0;
 }
 
-int hq_coupling_parse(struct hq_pools *pools, struct hq_str text, struct hq_arena *arena, struct hq_err *err)
+int
+hq_coupling_parse(struct hq_pools *pools, struct hq_str text, struct hq_arena *arena, struct hq_err *err)
 {
     size_t room = 1;
     for (size_t i = 0; i < text.len; i++) {

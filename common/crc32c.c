@@ -39,7 +39,8 @@ static const uint32_t table[256] = { /* remainders of the reflected polynomial 0
 };
 /* clang-format on */
 
-uint32_t hq_crc32c_table(uint32_t seed, const void *p, size_t len)
+uint32_t
+hq_crc32c_table(uint32_t seed, const void *p, size_t len)
 {
     const unsigned char *bytes = p;
     uint32_t crc = ~seed;
@@ -53,7 +54,8 @@ uint32_t hq_crc32c_table(uint32_t seed, const void *p, size_t len)
 
 #include <nmmintrin.h>
 
-__attribute__((target("sse4.2"))) static uint32_t crc_sse42(uint32_t seed, const unsigned char *bytes, size_t len)
+__attribute__((target("sse4.2"))) static uint32_t
+crc_sse42(uint32_t seed, const unsigned char *bytes, size_t len)
 {
     uint64_t crc = ~seed;
     for (; len >= 8; bytes += 8, len -= 8) {
@@ -68,14 +70,16 @@ __attribute__((target("sse4.2"))) static uint32_t crc_sse42(uint32_t seed, const
     return ~rest;
 }
 
-uint32_t hq_crc32c(uint32_t seed, const void *p, size_t len)
+uint32_t
+hq_crc32c(uint32_t seed, const void *p, size_t len)
 {
     return __builtin_cpu_supports("sse4.2") ? crc_sse42(seed, p, len) : hq_crc32c_table(seed, p, len);
 }
 
 #else
 
-uint32_t hq_crc32c(uint32_t seed, const void *p, size_t len)
+uint32_t
+hq_crc32c(uint32_t seed, const void *p, size_t len)
 {
     return hq_crc32c_table(seed, p, len);
 }

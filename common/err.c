@@ -9,7 +9,8 @@
 #define CAUSE_MARK CAUSE_HEAD "    "
 
 /* Ends a text that filled the whole buffer with "...", never in the middle of a UTF-8 sequence. */
-static void mark_cut(char *text)
+static void
+mark_cut(char *text)
 {
     size_t at = HQ_ERR_TEXT_BYTES - sizeof CUT_MARK;
     while (at > 0 && ((unsigned char)text[at] & 0xc0) == 0x80) {
@@ -20,7 +21,8 @@ static void mark_cut(char *text)
 
 /* Appends to text, of which `len` bytes are used; returns the new length. */
 static size_t append_v(char *text, size_t len, const char *fmt, va_list ap) HQ_PRINTF(3, 0);
-static size_t append_v(char *text, size_t len, const char *fmt, va_list ap)
+static size_t
+append_v(char *text, size_t len, const char *fmt, va_list ap)
 {
     size_t room = HQ_ERR_TEXT_BYTES - len;
     int more = vsnprintf(text + len, room, fmt, ap);
@@ -36,7 +38,8 @@ static size_t append_v(char *text, size_t len, const char *fmt, va_list ap)
 }
 
 static size_t append(char *text, size_t len, const char *fmt, ...) HQ_PRINTF(3, 4);
-static size_t append(char *text, size_t len, const char *fmt, ...)
+static size_t
+append(char *text, size_t len, const char *fmt, ...)
 {
     va_list ap;
     va_start(ap, fmt);
@@ -45,7 +48,8 @@ static size_t append(char *text, size_t len, const char *fmt, ...)
     return len;
 }
 
-int hq_err_set(struct hq_err *err, int code, const char *fmt, ...)
+int
+hq_err_set(struct hq_err *err, int code, const char *fmt, ...)
 {
     HQ_ASSERT(code < 0);
     if (err == NULL) {
@@ -61,7 +65,8 @@ int hq_err_set(struct hq_err *err, int code, const char *fmt, ...)
     return code;
 }
 
-int hq_err_sys(struct hq_err *err, int code, const char *fmt, ...)
+int
+hq_err_sys(struct hq_err *err, int code, const char *fmt, ...)
 {
     HQ_ASSERT(code < 0);
     if (err == NULL) {
@@ -78,7 +83,8 @@ int hq_err_sys(struct hq_err *err, int code, const char *fmt, ...)
     return code;
 }
 
-int hq_err_prefix(struct hq_err *err, const char *fmt, ...)
+int
+hq_err_prefix(struct hq_err *err, const char *fmt, ...)
 {
     if (err == NULL) {
         return -EINVAL;
@@ -94,7 +100,8 @@ int hq_err_prefix(struct hq_err *err, const char *fmt, ...)
 }
 
 /* Appends `cause` after its lead, each further line indented as far as the first. */
-static size_t append_cause(char *text, size_t len, const char *lead, const char *cause, size_t cause_len)
+static size_t
+append_cause(char *text, size_t len, const char *lead, const char *cause, size_t cause_len)
 {
     len = append(text, len, "%s", lead);
     for (;;) {
@@ -111,7 +118,8 @@ static size_t append_cause(char *text, size_t len, const char *lead, const char 
 }
 
 /* Appends the old text as the causes of a new sentence: alone by its own, or numbered when it has causes itself. */
-static size_t append_causes(char *text, size_t len, const char *old)
+static size_t
+append_causes(char *text, size_t len, const char *old)
 {
     const char *mark = strstr(old, CAUSE_MARK);
     len = append(text, len, "%s", CAUSE_HEAD);
@@ -146,7 +154,8 @@ static size_t append_causes(char *text, size_t len, const char *old)
     return len;
 }
 
-int hq_err_wrap(struct hq_err *err, const char *fmt, ...)
+int
+hq_err_wrap(struct hq_err *err, const char *fmt, ...)
 {
     if (err == NULL) {
         return -EINVAL;
@@ -161,7 +170,8 @@ int hq_err_wrap(struct hq_err *err, const char *fmt, ...)
     return err->code;
 }
 
-const char *hq_err_os(int code)
+const char *
+hq_err_os(int code)
 {
     static _Thread_local char text[128];
     int number = code < 0 ? -code : code;

@@ -12,12 +12,14 @@
 #define TEMPORARY_TRIES 100 /* names of temporary files: a collision needs a process with our pid on another host */
 
 /* The system's text alone. */
-static int sys(struct hq_err *err, int code)
+static int
+sys(struct hq_err *err, int code)
 {
     return hq_err_set(err, code, "%s", hq_err_os(code));
 }
 
-int hq_fs_open(const char *path, int flags, mode_t mode, struct hq_err *err)
+int
+hq_fs_open(const char *path, int flags, mode_t mode, struct hq_err *err)
 {
     int fd;
     do {
@@ -26,7 +28,8 @@ int hq_fs_open(const char *path, int flags, mode_t mode, struct hq_err *err)
     return fd < 0 ? sys(err, -errno) : fd;
 }
 
-void hq_fs_closep(int *fd)
+void
+hq_fs_closep(int *fd)
 {
     int saved = errno;
     if (*fd >= 0) {
@@ -36,7 +39,8 @@ void hq_fs_closep(int *fd)
     errno = saved;
 }
 
-int hq_fs_read_fd(struct hq_buf *ret, int fd, size_t bytes_max, struct hq_err *err)
+int
+hq_fs_read_fd(struct hq_buf *ret, int fd, size_t bytes_max, struct hq_err *err)
 {
     size_t start = ret->len;
     for (;;) {
@@ -65,13 +69,15 @@ int hq_fs_read_fd(struct hq_buf *ret, int fd, size_t bytes_max, struct hq_err *e
     }
 }
 
-int hq_fs_read(struct hq_buf *ret, const char *path, size_t bytes_max, struct hq_err *err)
+int
+hq_fs_read(struct hq_buf *ret, const char *path, size_t bytes_max, struct hq_err *err)
 {
     HQ_AUTO(hq_fs_closep) int fd = hq_fs_open(path, O_RDONLY, 0, err);
     return fd < 0 ? fd : hq_fs_read_fd(ret, fd, bytes_max, err);
 }
 
-int hq_fs_write_all(int fd, const void *p, size_t len)
+int
+hq_fs_write_all(int fd, const void *p, size_t len)
 {
     const char *bytes = p;
     while (len > 0) {
@@ -89,7 +95,8 @@ int hq_fs_write_all(int fd, const void *p, size_t len)
 }
 
 /* Appends the directory that holds path: "." without a slash. */
-static void add_parent(struct hq_buf *out, const char *path)
+static void
+add_parent(struct hq_buf *out, const char *path)
 {
     const char *slash = strrchr(path, '/');
     if (slash == NULL) {
@@ -99,7 +106,8 @@ static void add_parent(struct hq_buf *out, const char *path)
     }
 }
 
-int hq_fs_sync_parent(const char *path, struct hq_err *err)
+int
+hq_fs_sync_parent(const char *path, struct hq_err *err)
 {
     HQ_AUTO(hq_buf_fini) struct hq_buf dir = HQ_BUF_INIT;
     add_parent(&dir, path);
@@ -115,8 +123,8 @@ int hq_fs_sync_parent(const char *path, struct hq_err *err)
 }
 
 /* A new file beside `path` with the data on disk; its name is appended to *ret_name. */
-static int write_temporary(struct hq_buf *ret_name, const char *path, struct hq_str data, mode_t mode,
-                           struct hq_err *err)
+static int
+write_temporary(struct hq_buf *ret_name, const char *path, struct hq_str data, mode_t mode, struct hq_err *err)
 {
     HQ_AUTO(hq_fs_closep) int fd = -1;
     for (int i = 0; i < TEMPORARY_TRIES && fd < 0; i++) {
@@ -144,7 +152,8 @@ static int write_temporary(struct hq_buf *ret_name, const char *path, struct hq_
     return 0;
 }
 
-int hq_fs_create(const char *path, struct hq_str data, mode_t mode, struct hq_err *err)
+int
+hq_fs_create(const char *path, struct hq_str data, mode_t mode, struct hq_err *err)
 {
     HQ_AUTO(hq_buf_fini) struct hq_buf name = HQ_BUF_INIT;
     struct stat st;
@@ -166,7 +175,8 @@ int hq_fs_create(const char *path, struct hq_str data, mode_t mode, struct hq_er
     return rc < 0 ? sys(err, rc) : hq_fs_sync_parent(path, err);
 }
 
-int hq_fs_replace(const char *path, struct hq_str data, mode_t mode, struct hq_err *err)
+int
+hq_fs_replace(const char *path, struct hq_str data, mode_t mode, struct hq_err *err)
 {
     HQ_AUTO(hq_buf_fini) struct hq_buf name = HQ_BUF_INIT;
     int rc = write_temporary(&name, path, data, mode, err);
@@ -181,7 +191,8 @@ int hq_fs_replace(const char *path, struct hq_str data, mode_t mode, struct hq_e
     return hq_fs_sync_parent(path, err);
 }
 
-int hq_fs_replace_link(const char *target, const char *path, struct hq_err *err)
+int
+hq_fs_replace_link(const char *target, const char *path, struct hq_err *err)
 {
     HQ_AUTO(hq_buf_fini) struct hq_buf name = HQ_BUF_INIT;
     int rc = -EEXIST;
@@ -201,13 +212,15 @@ int hq_fs_replace_link(const char *target, const char *path, struct hq_err *err)
     return hq_fs_sync_parent(path, err);
 }
 
-bool hq_fs_is_dir(const char *path)
+bool
+hq_fs_is_dir(const char *path)
 {
     struct stat st;
     return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
 }
 
-int hq_fs_mkdirs(const char *path, mode_t mode, struct hq_err *err)
+int
+hq_fs_mkdirs(const char *path, mode_t mode, struct hq_err *err)
 {
     HQ_AUTO(hq_mem_freep) char *copy = hq_xstrdup(path);
     int rc = 0;
@@ -229,7 +242,8 @@ int hq_fs_mkdirs(const char *path, mode_t mode, struct hq_err *err)
     return copy[0] == '\0' ? sys(err, -ENOENT) : 0;
 }
 
-int hq_fs_absolute(struct hq_buf *ret, const char *path, struct hq_err *err)
+int
+hq_fs_absolute(struct hq_buf *ret, const char *path, struct hq_err *err)
 {
     if (path[0] != '/') {
         HQ_AUTO(hq_mem_freep) char *here = getcwd(NULL, 0);

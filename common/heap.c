@@ -4,7 +4,8 @@
 
 #include <stdlib.h>
 
-void hq_heap_fini(struct hq_heap *h)
+void
+hq_heap_fini(struct hq_heap *h)
 {
     int saved = errno;
     for (size_t i = 0; i < h->count; i++) {
@@ -15,19 +16,22 @@ void hq_heap_fini(struct hq_heap *h)
     errno = saved;
 }
 
-static bool is_before(const struct hq_heap_slot *a, const struct hq_heap_slot *b)
+static bool
+is_before(const struct hq_heap_slot *a, const struct hq_heap_slot *b)
 {
     return a->key < b->key || (a->key == b->key && a->tie < b->tie);
 }
 
-static void put(struct hq_heap *h, size_t ix, const struct hq_heap_slot *slot)
+static void
+put(struct hq_heap *h, size_t ix, const struct hq_heap_slot *slot)
 {
     h->v[ix] = *slot;
     slot->node->pos = ix + 1;
 }
 
 /* Moves the hole at ix up, then down, to where `slot` belongs. O(log n) */
-static void settle(struct hq_heap *h, size_t ix, const struct hq_heap_slot *slot)
+static void
+settle(struct hq_heap *h, size_t ix, const struct hq_heap_slot *slot)
 {
     while (ix > 0) {
         size_t parent = (ix - 1) / 2;
@@ -54,7 +58,8 @@ static void settle(struct hq_heap *h, size_t ix, const struct hq_heap_slot *slot
     put(h, ix, slot);
 }
 
-void hq_heap_set(struct hq_heap *h, struct hq_heap_node *node, int64_t key, uint64_t tie)
+void
+hq_heap_set(struct hq_heap *h, struct hq_heap_node *node, int64_t key, uint64_t tie)
 {
     size_t ix;
     if (node->pos == 0) {
@@ -70,7 +75,8 @@ void hq_heap_set(struct hq_heap *h, struct hq_heap_node *node, int64_t key, uint
     settle(h, ix, &(struct hq_heap_slot){.key = key, .tie = tie, .node = node});
 }
 
-void hq_heap_remove(struct hq_heap *h, struct hq_heap_node *node)
+void
+hq_heap_remove(struct hq_heap *h, struct hq_heap_node *node)
 {
     if (node->pos == 0) {
         return;
@@ -85,7 +91,8 @@ void hq_heap_remove(struct hq_heap *h, struct hq_heap_node *node)
     }
 }
 
-struct hq_heap_node *hq_heap_pop(struct hq_heap *h)
+struct hq_heap_node *
+hq_heap_pop(struct hq_heap *h)
 {
     struct hq_heap_node *node = hq_heap_top(h);
     if (node != NULL) {

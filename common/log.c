@@ -27,7 +27,8 @@ static const struct {
 };
 _Static_assert(HQ_ARRAY_LEN(levels) == HQ_LOG_TRACE + 1, "a level without a name");
 
-static int level_of_word(struct hq_str word) /* -1: none */
+static int
+level_of_word(struct hq_str word) /* -1: none */
 {
     for (int i = 0; i < (int)HQ_ARRAY_LEN(levels); i++) {
         if (hq_str_is(word, levels[i].lower) || hq_str_is(word, levels[i].word)) {
@@ -39,7 +40,8 @@ static int level_of_word(struct hq_str word) /* -1: none */
 
 /* "error,hq=debug": bare words set the level; "module=level" counts for modules of this suite, the most talkative one
  * wins because one level holds for the whole process. */
-static enum hq_log_level level_of_filter(struct hq_str filter, enum hq_log_level level)
+static enum hq_log_level
+level_of_filter(struct hq_str filter, enum hq_log_level level)
 {
     int found = -1;
     bool has_more = true;
@@ -61,7 +63,8 @@ static enum hq_log_level level_of_filter(struct hq_str filter, enum hq_log_level
     return found < 0 ? level : (enum hq_log_level)found;
 }
 
-void hq_log_init(bool debug, const char *rust_log, bool is_tty)
+void
+hq_log_init(bool debug, const char *rust_log, bool is_tty)
 {
     struct hq_str filter = hq_str_from(rust_log);
     enum hq_log_level level = level_of_filter(filter, debug ? HQ_LOG_DEBUG : HQ_LOG_INFO);
@@ -75,18 +78,21 @@ void hq_log_init(bool debug, const char *rust_log, bool is_tty)
     atomic_store_explicit(&log_state, state, memory_order_relaxed);
 }
 
-void hq_log_start(bool debug)
+void
+hq_log_start(bool debug)
 {
     hq_log_init(debug, getenv("RUST_LOG"), isatty(STDERR_FILENO) == 1);
 }
 
-bool hq_log_on(enum hq_log_level level)
+bool
+hq_log_on(enum hq_log_level level)
 {
     return (unsigned)level <= (atomic_load_explicit(&log_state, memory_order_relaxed) & LEVEL_MASK);
 }
 
 /* "hqd/core/job.c" -> "hqd::core::job" */
-static void add_module(struct hq_buf *out, const char *file)
+static void
+add_module(struct hq_buf *out, const char *file)
 {
     struct hq_str rest = hq_str_from(file);
     if (hq_str_ends(rest, HQ_STR(".c"))) {
@@ -100,8 +106,9 @@ static void add_module(struct hq_buf *out, const char *file)
     hq_buf_str(out, part);
 }
 
-void hq_log_format(struct hq_buf *out, struct hq_log_form form, enum hq_log_level level, const char *file,
-                   hq_wall_ms at, struct hq_str text)
+void
+hq_log_format(struct hq_buf *out, struct hq_log_form form, enum hq_log_level level, const char *file, hq_wall_ms at,
+              struct hq_str text)
 {
     const char *plain = form.with_color ? "\033[0m" : "";
     hq_buf_cstr(out, form.is_long ? "[" : "");
@@ -132,7 +139,8 @@ void hq_log_format(struct hq_buf *out, struct hq_log_form form, enum hq_log_leve
     hq_buf_byte(out, '\n');
 }
 
-void hq_log_write(enum hq_log_level level, const char *file, const char *fmt, ...)
+void
+hq_log_write(enum hq_log_level level, const char *file, const char *fmt, ...)
 {
     int saved = errno;
     unsigned state = atomic_load_explicit(&log_state, memory_order_relaxed);
@@ -158,7 +166,8 @@ void hq_log_write(enum hq_log_level level, const char *file, const char *fmt, ..
     errno = saved;
 }
 
-bool hq_ratelimit_pass(struct hq_ratelimit *r, hq_ms now_ms, uint32_t *ret_dropped)
+bool
+hq_ratelimit_pass(struct hq_ratelimit *r, hq_ms now_ms, uint32_t *ret_dropped)
 {
     if (r->since_ms == 0 || now_ms - r->since_ms >= r->period_ms || now_ms < r->since_ms) {
         r->since_ms = now_ms == 0 ? 1 : now_ms;

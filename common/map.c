@@ -8,7 +8,8 @@
 #define SLOTS_MIN ((size_t)16)
 
 /* Both halves of a 128-bit product: every bit of key and seed reaches the low bits, which choose the slot. */
-static uint64_t hash_key(const struct hq_map *m, uint64_t key)
+static uint64_t
+hash_key(const struct hq_map *m, uint64_t key)
 {
     __extension__ typedef unsigned __int128 wide;
     wide product = (wide)(key ^ m->seed) * UINT64_C(0x9e3779b97f4a7c15);
@@ -16,12 +17,14 @@ static uint64_t hash_key(const struct hq_map *m, uint64_t key)
     return h ^ h >> 29;
 }
 
-void hq_map_init(struct hq_map *m, uint64_t seed)
+void
+hq_map_init(struct hq_map *m, uint64_t seed)
 {
     *m = (struct hq_map){.seed = seed};
 }
 
-void hq_map_fini(struct hq_map *m)
+void
+hq_map_fini(struct hq_map *m)
 {
     int saved = errno;
     free(m->v);
@@ -29,7 +32,8 @@ void hq_map_fini(struct hq_map *m)
     errno = saved;
 }
 
-void hq_map_clear(struct hq_map *m)
+void
+hq_map_clear(struct hq_map *m)
 {
     if (m->v != NULL) {
         memset(m->v, 0, (m->mask + 1) * sizeof *m->v);
@@ -39,7 +43,8 @@ void hq_map_clear(struct hq_map *m)
 }
 
 /* Slot of `key`, or the free one where it would go. The table is never full. */
-HQ_HOT static struct hq_map_slot *probe(const struct hq_map *m, uint64_t key)
+HQ_HOT static struct hq_map_slot *
+probe(const struct hq_map *m, uint64_t key)
 {
     size_t ix = hash_key(m, key) & m->mask;
     while (m->v[ix].key != key && m->v[ix].key != 0) {
@@ -48,12 +53,14 @@ HQ_HOT static struct hq_map_slot *probe(const struct hq_map *m, uint64_t key)
     return &m->v[ix];
 }
 
-static bool has_room(const struct hq_map *m, size_t count)
+static bool
+has_room(const struct hq_map *m, size_t count)
 {
     return m->v != NULL && count <= (m->mask + 1) / 4 * 3;
 }
 
-static int resize(struct hq_map *m, size_t count)
+static int
+resize(struct hq_map *m, size_t count)
 {
     size_t slots = SLOTS_MIN;
     while (slots / 4 * 3 < count) {
@@ -78,7 +85,8 @@ static int resize(struct hq_map *m, size_t count)
     return 0;
 }
 
-void hq_map_reserve(struct hq_map *m, size_t count)
+void
+hq_map_reserve(struct hq_map *m, size_t count)
 {
     if (!has_room(m, count)) {
         int rc = resize(m, count);
@@ -86,7 +94,8 @@ void hq_map_reserve(struct hq_map *m, size_t count)
     }
 }
 
-HQ_HOT uint64_t *hq_map_find(const struct hq_map *m, uint64_t key)
+HQ_HOT uint64_t *
+hq_map_find(const struct hq_map *m, uint64_t key)
 {
     if (HQ_UNLIKELY(key == 0)) {
         /* the one value outside the table; its owner handed us the map to change values through */
@@ -99,7 +108,8 @@ HQ_HOT uint64_t *hq_map_find(const struct hq_map *m, uint64_t key)
     return slot->key == 0 ? NULL : &slot->value;
 }
 
-HQ_HOT int hq_map_try_set(struct hq_map *m, uint64_t key, uint64_t value)
+HQ_HOT int
+hq_map_try_set(struct hq_map *m, uint64_t key, uint64_t value)
 {
     if (HQ_UNLIKELY(key == 0)) {
         m->count += !m->has_zero;
@@ -120,13 +130,15 @@ HQ_HOT int hq_map_try_set(struct hq_map *m, uint64_t key, uint64_t value)
     return 0;
 }
 
-void hq_map_set(struct hq_map *m, uint64_t key, uint64_t value)
+void
+hq_map_set(struct hq_map *m, uint64_t key, uint64_t value)
 {
     int rc = hq_map_try_set(m, key, value);
     HQ_ASSERT(rc == 0);
 }
 
-bool hq_map_del(struct hq_map *m, uint64_t key)
+bool
+hq_map_del(struct hq_map *m, uint64_t key)
 {
     if (key == 0) {
         bool had = m->has_zero;
@@ -155,7 +167,8 @@ bool hq_map_del(struct hq_map *m, uint64_t key)
     return true;
 }
 
-bool hq_map_next(const struct hq_map *m, size_t *it, uint64_t *ret_key, uint64_t *ret_value)
+bool
+hq_map_next(const struct hq_map *m, size_t *it, uint64_t *ret_key, uint64_t *ret_value)
 {
     if (*it == 0) {
         ++*it;

@@ -7,7 +7,8 @@
 
 #define GROW_ITEMS_MIN 8
 
-HQ_NORETURN HQ_COLD static void out_of_memory(size_t count, size_t item_bytes)
+HQ_NORETURN HQ_COLD static void
+out_of_memory(size_t count, size_t item_bytes)
 {
     char text[128];
     int len = snprintf(text, sizeof text, "out of memory: %zu x %zu bytes\n", count, item_bytes);
@@ -17,18 +18,21 @@ HQ_NORETURN HQ_COLD static void out_of_memory(size_t count, size_t item_bytes)
     abort();
 }
 
-void *hq_try_calloc(size_t count, size_t item_bytes)
+void *
+hq_try_calloc(size_t count, size_t item_bytes)
 {
     /* calloc checks the product; an allocation of nothing must not look like a failure */
     return count == 0 || item_bytes == 0 ? calloc(1, 1) : calloc(count, item_bytes);
 }
 
-void *hq_try_alloc(size_t bytes)
+void *
+hq_try_alloc(size_t bytes)
 {
     return hq_try_calloc(1, bytes);
 }
 
-void *hq_try_realloc(void *p, size_t count, size_t item_bytes)
+void *
+hq_try_realloc(void *p, size_t count, size_t item_bytes)
 {
     size_t bytes;
     if (!hq_mul_size(count, item_bytes, &bytes)) {
@@ -37,12 +41,14 @@ void *hq_try_realloc(void *p, size_t count, size_t item_bytes)
     return realloc(p, HQ_MAX(bytes, (size_t)1));
 }
 
-void *hq_xalloc(size_t bytes)
+void *
+hq_xalloc(size_t bytes)
 {
     return hq_xcalloc(1, bytes);
 }
 
-void *hq_xcalloc(size_t count, size_t item_bytes)
+void *
+hq_xcalloc(size_t count, size_t item_bytes)
 {
     void *p = hq_try_calloc(count, item_bytes);
     if (HQ_UNLIKELY(p == NULL)) {
@@ -51,7 +57,8 @@ void *hq_xcalloc(size_t count, size_t item_bytes)
     return p;
 }
 
-void *hq_xrealloc(void *p, size_t count, size_t item_bytes)
+void *
+hq_xrealloc(void *p, size_t count, size_t item_bytes)
 {
     void *q = hq_try_realloc(p, count, item_bytes);
     if (HQ_UNLIKELY(q == NULL)) {
@@ -60,12 +67,14 @@ void *hq_xrealloc(void *p, size_t count, size_t item_bytes)
     return q;
 }
 
-char *hq_xstrdup(const char *s)
+char *
+hq_xstrdup(const char *s)
 {
     return hq_xmemdup(s, strlen(s));
 }
 
-void *hq_xmemdup(const void *p, size_t bytes)
+void *
+hq_xmemdup(const void *p, size_t bytes)
 {
     size_t total;
     if (!hq_add_size(bytes, 1, &total)) {
@@ -79,7 +88,8 @@ void *hq_xmemdup(const void *p, size_t bytes)
     return q;
 }
 
-void hq_mem_freep(void *pp)
+void
+hq_mem_freep(void *pp)
 {
     void *p;
     memcpy(&p, pp, sizeof p); /* pp is a char **, a struct x **, ...: no aliasing through void ** */
@@ -90,7 +100,8 @@ void hq_mem_freep(void *pp)
     memcpy(pp, &p, sizeof p);
 }
 
-int hq_try_grow(void *pp, size_t *cap, size_t need, size_t item_bytes)
+int
+hq_try_grow(void *pp, size_t *cap, size_t need, size_t item_bytes)
 {
     if (need <= *cap) {
         return 0;
@@ -111,7 +122,8 @@ int hq_try_grow(void *pp, size_t *cap, size_t need, size_t item_bytes)
     return 0;
 }
 
-void hq_xgrow(void *pp, size_t *cap, size_t need, size_t item_bytes)
+void
+hq_xgrow(void *pp, size_t *cap, size_t need, size_t item_bytes)
 {
     if (HQ_UNLIKELY(hq_try_grow(pp, cap, need, item_bytes) < 0)) {
         out_of_memory(need, item_bytes);

@@ -8,24 +8,28 @@
 
 #define FLOAT_TEXT_BYTES_MAX 400u /* longer than the longest exact double */
 
-static int no_integer(struct hq_str s, struct hq_err *err)
+static int
+no_integer(struct hq_str s, struct hq_err *err)
 {
     return hq_err_set(err, -EINVAL,
                       s.len == 0 ? "cannot parse integer from empty string" : "invalid digit found in string");
 }
 
-static int too_large(struct hq_err *err)
+static int
+too_large(struct hq_err *err)
 {
     return hq_err_set(err, -ERANGE, "number too large to fit in target type");
 }
 
-static int too_small(struct hq_err *err)
+static int
+too_small(struct hq_err *err)
 {
     return hq_err_set(err, -ERANGE, "number too small to fit in target type");
 }
 
 /* All digits of s up to `max`. A wrong character anywhere beats an overflow: it is no number at all then. */
-static int parse_digits(struct hq_str s, bool with_sep, uint64_t max, uint64_t *ret, struct hq_err *err)
+static int
+parse_digits(struct hq_str s, bool with_sep, uint64_t max, uint64_t *ret, struct hq_err *err)
 {
     uint64_t v = 0;
     bool fits = true;
@@ -50,7 +54,8 @@ static int parse_digits(struct hq_str s, bool with_sep, uint64_t max, uint64_t *
     return 0;
 }
 
-static int parse_signed(struct hq_str s, bool with_sep, int64_t max, int64_t *ret, struct hq_err *err)
+static int
+parse_signed(struct hq_str s, bool with_sep, int64_t max, int64_t *ret, struct hq_err *err)
 {
     bool is_negative = s.len > 0 && s.ptr[0] == '-';
     bool has_sign = is_negative || (s.len > 0 && s.ptr[0] == '+');
@@ -70,7 +75,8 @@ static int parse_signed(struct hq_str s, bool with_sep, int64_t max, int64_t *re
     return 0;
 }
 
-static int parse_u32(struct hq_str s, bool with_sep, uint32_t *ret, struct hq_err *err)
+static int
+parse_u32(struct hq_str s, bool with_sep, uint32_t *ret, struct hq_err *err)
 {
     uint64_t v;
     int rc = parse_digits(s, with_sep, UINT32_MAX, &v, err);
@@ -80,7 +86,8 @@ static int parse_u32(struct hq_str s, bool with_sep, uint32_t *ret, struct hq_er
     return rc;
 }
 
-static int parse_i32(struct hq_str s, bool with_sep, int32_t *ret, struct hq_err *err)
+static int
+parse_i32(struct hq_str s, bool with_sep, int32_t *ret, struct hq_err *err)
 {
     int64_t v;
     int rc = parse_signed(s, with_sep, INT32_MAX, &v, err);
@@ -90,53 +97,63 @@ static int parse_i32(struct hq_str s, bool with_sep, int32_t *ret, struct hq_err
     return rc;
 }
 
-int hq_num_u32(struct hq_str s, uint32_t *ret, struct hq_err *err)
+int
+hq_num_u32(struct hq_str s, uint32_t *ret, struct hq_err *err)
 {
     return parse_u32(s, false, ret, err);
 }
 
-int hq_num_u64(struct hq_str s, uint64_t *ret, struct hq_err *err)
+int
+hq_num_u64(struct hq_str s, uint64_t *ret, struct hq_err *err)
 {
     return parse_digits(s, false, UINT64_MAX, ret, err);
 }
 
-int hq_num_i32(struct hq_str s, int32_t *ret, struct hq_err *err)
+int
+hq_num_i32(struct hq_str s, int32_t *ret, struct hq_err *err)
 {
     return parse_i32(s, false, ret, err);
 }
 
-int hq_num_i64(struct hq_str s, int64_t *ret, struct hq_err *err)
+int
+hq_num_i64(struct hq_str s, int64_t *ret, struct hq_err *err)
 {
     return parse_signed(s, false, INT64_MAX, ret, err);
 }
 
-int hq_num_u32_sep(struct hq_str s, uint32_t *ret, struct hq_err *err)
+int
+hq_num_u32_sep(struct hq_str s, uint32_t *ret, struct hq_err *err)
 {
     return parse_u32(s, true, ret, err);
 }
 
-int hq_num_u64_sep(struct hq_str s, uint64_t *ret, struct hq_err *err)
+int
+hq_num_u64_sep(struct hq_str s, uint64_t *ret, struct hq_err *err)
 {
     return parse_digits(s, true, UINT64_MAX, ret, err);
 }
 
-int hq_num_i32_sep(struct hq_str s, int32_t *ret, struct hq_err *err)
+int
+hq_num_i32_sep(struct hq_str s, int32_t *ret, struct hq_err *err)
 {
     return parse_i32(s, true, ret, err);
 }
 
-int hq_num_i64_sep(struct hq_str s, int64_t *ret, struct hq_err *err)
+int
+hq_num_i64_sep(struct hq_str s, int64_t *ret, struct hq_err *err)
 {
     return parse_signed(s, true, INT64_MAX, ret, err);
 }
 
-int hq_num_bytes(struct hq_str s, uint64_t *ret, struct hq_err *err)
+int
+hq_num_bytes(struct hq_str s, uint64_t *ret, struct hq_err *err)
 {
     static const struct {
         const char *unit;
         unsigned shift;
     } units[] = {
-        {"", 0}, {"B", 0}, {"K", 10}, {"KiB", 10}, {"M", 20}, {"MiB", 20}, {"G", 30}, {"GiB", 30}, {"T", 40}, {"TiB", 40},
+        {"", 0},     {"B", 0},  {"K", 10},   {"KiB", 10}, {"M", 20},
+        {"MiB", 20}, {"G", 30}, {"GiB", 30}, {"T", 40},   {"TiB", 40},
     };
     size_t digits = hq_parse_digits(s, 0);
     struct hq_str unit = hq_str_trim(hq_str_sub(s, digits, s.len));
@@ -157,7 +174,8 @@ int hq_num_bytes(struct hq_str s, uint64_t *ret, struct hq_err *err)
     return hq_err_set(err, -EINVAL, "unknown unit, expected a number with B, KiB, MiB, GiB or TiB");
 }
 
-int hq_num_x10000(struct hq_str s, uint64_t *ret, struct hq_err *err)
+int
+hq_num_x10000(struct hq_str s, uint64_t *ret, struct hq_err *err)
 {
     size_t point = hq_parse_digits(s, 0);
     uint64_t whole;
@@ -193,7 +211,8 @@ int hq_num_x10000(struct hq_str s, uint64_t *ret, struct hq_err *err)
     return 0;
 }
 
-void hq_num_x10000_print(struct hq_buf *out, uint64_t v)
+void
+hq_num_x10000_print(struct hq_buf *out, uint64_t v)
 {
     hq_buf_u64(out, v / 10000);
     uint64_t fraction = v % 10000;
@@ -209,7 +228,8 @@ void hq_num_x10000_print(struct hq_buf *out, uint64_t v)
 }
 
 /* Sign, digits with at most one point, exponent: the decimal part of what strtod would take. */
-static bool is_float(struct hq_str s)
+static bool
+is_float(struct hq_str s)
 {
     size_t at = s.len > 0 && (s.ptr[0] == '-' || s.ptr[0] == '+') ? 1 : 0;
     size_t digits = 0;
@@ -239,7 +259,8 @@ static bool is_float(struct hq_str s)
     return at == s.len;
 }
 
-int hq_num_f64(struct hq_str s, double *ret, struct hq_err *err)
+int
+hq_num_f64(struct hq_str s, double *ret, struct hq_err *err)
 {
     char text[FLOAT_TEXT_BYTES_MAX + 1];
     if (s.len == 0) {
@@ -259,7 +280,8 @@ int hq_num_f64(struct hq_str s, double *ret, struct hq_err *err)
 }
 
 /* Shortest digits of a finite v > 0 into `digits` (at least 18 bytes); v = 0.d1d2d3... x 10^*ret_point. */
-static size_t shortest_digits(double v, char *digits, int *ret_point)
+static size_t
+shortest_digits(double v, char *digits, int *ret_point)
 {
     char text[40];
     for (int precision = 0; precision <= 16; precision++) {
@@ -287,7 +309,8 @@ static size_t shortest_digits(double v, char *digits, int *ret_point)
     return count;
 }
 
-static void add_digits(struct hq_buf *out, const char *digits, size_t count, int point)
+static void
+add_digits(struct hq_buf *out, const char *digits, size_t count, int point)
 {
     int n = (int)count;
     if (point > -5 && point <= 0) {
@@ -314,7 +337,8 @@ static void add_digits(struct hq_buf *out, const char *digits, size_t count, int
     }
 }
 
-void hq_num_f64_print(struct hq_buf *out, double v)
+void
+hq_num_f64_print(struct hq_buf *out, double v)
 {
     if (!isfinite(v)) {
         hq_buf_cstr(out, "null");
@@ -324,7 +348,8 @@ void hq_num_f64_print(struct hq_buf *out, double v)
         hq_buf_byte(out, '-');
         v = -v;
     }
-    /* Seconds and milliseconds: a double equals at most one decimal of 15 digits, so that the first hit is the shortest. */
+    /* Seconds and milliseconds: a double equals at most one decimal of 15 digits, so that the first hit is the
+     * shortest. */
     if (v < 1e12) {
         double thousands = rint(v * 1000.0);
         if (thousands / 1000.0 == v) {

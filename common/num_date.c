@@ -5,12 +5,14 @@
 #define CYCLE_DAYS ((int64_t)146097)
 #define EPOCH_FROM_0000_03_01 ((int64_t)719468)
 
-static int64_t floor_div(int64_t a, int64_t b)
+static int64_t
+floor_div(int64_t a, int64_t b)
 {
     return a / b - (a % b < 0);
 }
 
-struct hq_date hq_date_from(int64_t secs, uint32_t nanos)
+struct hq_date
+hq_date_from(int64_t secs, uint32_t nanos)
 {
     int64_t day_of_epoch = floor_div(secs, DAY_S);
     int64_t in_day = secs - day_of_epoch * DAY_S;
@@ -32,19 +34,22 @@ struct hq_date hq_date_from(int64_t secs, uint32_t nanos)
     };
 }
 
-static void add_iso(struct hq_buf *out, const struct hq_date *d, char sep)
+static void
+add_iso(struct hq_buf *out, const struct hq_date *d, char sep)
 {
     hq_buf_printf(out, "%04lld-%02u-%02u%c%02u:%02u:%02u", (long long)d->year, d->month, d->day, sep, d->hour,
                   d->minute, d->second);
 }
 
-static struct hq_date date_from_ms(hq_wall_ms at)
+static struct hq_date
+date_from_ms(hq_wall_ms at)
 {
     int64_t secs = floor_div(at, 1000);
     return hq_date_from(secs, (uint32_t)(at - secs * 1000) * 1000000u);
 }
 
-void hq_date_rfc3339(struct hq_buf *out, int64_t secs, uint32_t nanos)
+void
+hq_date_rfc3339(struct hq_buf *out, int64_t secs, uint32_t nanos)
 {
     HQ_ASSERT(nanos < 1000000000u);
     struct hq_date d = hq_date_from(secs, nanos);
@@ -59,32 +64,37 @@ void hq_date_rfc3339(struct hq_buf *out, int64_t secs, uint32_t nanos)
     hq_buf_byte(out, 'Z');
 }
 
-void hq_date_rfc3339_ms(struct hq_buf *out, hq_wall_ms at)
+void
+hq_date_rfc3339_ms(struct hq_buf *out, hq_wall_ms at)
 {
     int64_t secs = floor_div(at, 1000);
     hq_date_rfc3339(out, secs, (uint32_t)(at - secs * 1000) * 1000000u);
 }
 
-void hq_date_rfc3339_nanos(struct hq_buf *out, hq_wall_ms at)
+void
+hq_date_rfc3339_nanos(struct hq_buf *out, hq_wall_ms at)
 {
     struct hq_date d = date_from_ms(at);
     add_iso(out, &d, 'T');
     hq_buf_printf(out, ".%09uZ", d.nanos);
 }
 
-void hq_date_rfc3339_whole(struct hq_buf *out, hq_wall_ms at)
+void
+hq_date_rfc3339_whole(struct hq_buf *out, hq_wall_ms at)
 {
     hq_date_rfc3339(out, floor_div(at, 1000), 0);
 }
 
-void hq_date_rfc3339_millis(struct hq_buf *out, hq_wall_ms at)
+void
+hq_date_rfc3339_millis(struct hq_buf *out, hq_wall_ms at)
 {
     struct hq_date d = date_from_ms(at);
     add_iso(out, &d, 'T');
     hq_buf_printf(out, ".%03uZ", d.nanos / 1000000u);
 }
 
-void hq_date_utc(struct hq_buf *out, hq_wall_ms at)
+void
+hq_date_utc(struct hq_buf *out, hq_wall_ms at)
 {
     int64_t secs = floor_div(at, 1000);
     struct hq_date d = hq_date_from(secs + (at - secs * 1000 >= 500), 0);
@@ -92,7 +102,8 @@ void hq_date_utc(struct hq_buf *out, hq_wall_ms at)
     hq_buf_cstr(out, " UTC");
 }
 
-void hq_date_local(struct hq_buf *out, hq_wall_ms at, int32_t utc_offset_s)
+void
+hq_date_local(struct hq_buf *out, hq_wall_ms at, int32_t utc_offset_s)
 {
     struct hq_date d = hq_date_from(floor_div(at, 1000) + utc_offset_s, 0);
     hq_buf_printf(out, "%02u.%02u.%04lld %02u:%02u:%02u", d.day, d.month, (long long)d.year, d.hour, d.minute,

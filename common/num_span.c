@@ -68,7 +68,8 @@ struct fault {
     uint64_t value;
 };
 
-static size_t unit_char_bytes(struct hq_str s, size_t at)
+static size_t
+unit_char_bytes(struct hq_str s, size_t at)
 {
     if (at < s.len && hq_is_letter(s.ptr[at])) {
         return 1;
@@ -83,7 +84,8 @@ struct number {
     uint64_t scale; /* fraction / scale */
 };
 
-static bool read_number(struct hq_str s, size_t *at, struct number *ret, struct fault *fault)
+static bool
+read_number(struct hq_str s, size_t *at, struct number *ret, struct fault *fault)
 {
     struct number n = {.scale = 1};
     bool fits = true;
@@ -113,7 +115,8 @@ static bool read_number(struct hq_str s, size_t *at, struct number *ret, struct 
 }
 
 /* number x unit, rounded down to nanoseconds; false when it does not fit. */
-static bool scale_number(const struct number *n, int64_t unit_ns, int64_t *ret)
+static bool
+scale_number(const struct number *n, int64_t unit_ns, int64_t *ret)
 {
     __extension__ typedef unsigned __int128 wide;
     wide total = (wide)n->whole * (wide)unit_ns + (wide)n->fraction * (wide)unit_ns / n->scale;
@@ -125,7 +128,8 @@ static bool scale_number(const struct number *n, int64_t unit_ns, int64_t *ret)
 }
 
 /* One "<number> <unit>" at *at, where a digit stands. */
-static bool read_item(struct hq_str s, size_t *at, int64_t *total_ns, struct fault *fault)
+static bool
+read_item(struct hq_str s, size_t *at, int64_t *total_ns, struct fault *fault)
 {
     struct number n;
     if (!read_number(s, at, &n, fault)) {
@@ -158,7 +162,8 @@ static bool read_item(struct hq_str s, size_t *at, int64_t *total_ns, struct fau
     return false;
 }
 
-static bool parse_human(struct hq_str s, int64_t *ret_ns, struct fault *fault)
+static bool
+parse_human(struct hq_str s, int64_t *ret_ns, struct fault *fault)
 {
     size_t at = hq_parse_blanks(s, 0);
     int64_t total_ns = 0;
@@ -185,7 +190,8 @@ static bool parse_human(struct hq_str s, int64_t *ret_ns, struct fault *fault)
 }
 
 /* [[H:]M:]S with parts of any size. *ret_fits is false when it is of this form but too large. */
-static bool parse_clock(struct hq_str s, int64_t *ret_ns, bool *ret_fits)
+static bool
+parse_clock(struct hq_str s, int64_t *ret_ns, bool *ret_fits)
 {
     int64_t total_s = 0;
     *ret_fits = true;
@@ -213,7 +219,8 @@ static bool parse_clock(struct hq_str s, int64_t *ret_ns, bool *ret_fits)
 
 #define CLI_TEXT "Could not parse PBS walltime. Use either `HH:MM:SS` or humantime format (2hours): "
 
-int hq_duration_parse_cli(struct hq_str s, int64_t *ret_ns, struct hq_err *err)
+int
+hq_duration_parse_cli(struct hq_str s, int64_t *ret_ns, struct hq_err *err)
 {
     struct fault fault = {0};
     bool fits;
@@ -243,7 +250,8 @@ int hq_duration_parse_cli(struct hq_str s, int64_t *ret_ns, struct hq_err *err)
     return -EINVAL;
 }
 
-int hq_duration_parse_human(struct hq_str s, int64_t *ret_ns, struct hq_err *err)
+int
+hq_duration_parse_human(struct hq_str s, int64_t *ret_ns, struct hq_err *err)
 {
     struct fault fault = {0};
     if (parse_human(s, ret_ns, &fault)) {
@@ -274,7 +282,8 @@ int hq_duration_parse_human(struct hq_str s, int64_t *ret_ns, struct hq_err *err
     return -EINVAL;
 }
 
-void hq_duration_print(struct hq_buf *out, int64_t ns)
+void
+hq_duration_print(struct hq_buf *out, int64_t ns)
 {
     static const struct {
         const char *name;
@@ -283,7 +292,7 @@ void hq_duration_print(struct hq_buf *out, int64_t ns)
     } parts[] = {
         {"year", true, 31557600 * HQ_NS_PER_S},
         {"month", true, 2630016 * HQ_NS_PER_S},
-        {"day", true, DAY_S *HQ_NS_PER_S},
+        {"day", true, DAY_S * HQ_NS_PER_S},
         {"h", false, 3600 * HQ_NS_PER_S},
         {"m", false, 60 * HQ_NS_PER_S},
         {"s", false, HQ_NS_PER_S},
@@ -313,7 +322,8 @@ void hq_duration_print(struct hq_buf *out, int64_t ns)
     }
 }
 
-void hq_makespan_print(struct hq_buf *out, int64_t ns)
+void
+hq_makespan_print(struct hq_buf *out, int64_t ns)
 {
     if (ns < 0) {
         hq_buf_cstr(out, "Invalid duration");

@@ -7,7 +7,8 @@
 #define PLAIN "\033[0m"
 
 /* The text on one line: control characters and broken UTF-8 as U+FFFD, one column each. */
-static void add_shown(struct hq_buf *b, struct hq_str s)
+static void
+add_shown(struct hq_buf *b, struct hq_str s)
 {
     while (s.len > 0) {
         uint32_t cp = 0;
@@ -24,7 +25,8 @@ static void add_shown(struct hq_buf *b, struct hq_str s)
 }
 
 /* Moves a cut at `at` back to the start of a character. */
-static size_t char_start(struct hq_str s, size_t at)
+static size_t
+char_start(struct hq_str s, size_t at)
 {
     while (at > 0 && at < s.len && ((unsigned char)s.ptr[at] & 0xc0) == 0x80) {
         at--;
@@ -33,7 +35,8 @@ static size_t char_start(struct hq_str s, size_t at)
 }
 
 /* Appends the input line and the two lines of the mark. */
-static void add_marked(struct hq_buf *b, struct hq_str text, size_t at)
+static void
+add_marked(struct hq_buf *b, struct hq_str text, size_t at)
 {
     size_t from = 0;
     size_t to = text.len;
@@ -53,7 +56,8 @@ static void add_marked(struct hq_buf *b, struct hq_str text, size_t at)
     hq_buf_cstr(b, "--- ");
 }
 
-int hq_parse_fault(struct hq_err *err, struct hq_str text, const struct hq_parse_fault *fault)
+int
+hq_parse_fault(struct hq_err *err, struct hq_str text, const struct hq_parse_fault *fault)
 {
     if (err == NULL) {
         return -EINVAL;
@@ -88,14 +92,16 @@ int hq_parse_fault(struct hq_err *err, struct hq_str text, const struct hq_parse
     return hq_err_set(err, -EINVAL, "%s", b.ptr);
 }
 
-static void add_colored(struct hq_buf *out, const char *color, struct hq_str s)
+static void
+add_colored(struct hq_buf *out, const char *color, struct hq_str s)
 {
     hq_buf_cstr(out, color);
     hq_buf_str(out, s);
     hq_buf_cstr(out, PLAIN);
 }
 
-static void color_heading(struct hq_buf *out, struct hq_str line)
+static void
+color_heading(struct hq_buf *out, struct hq_str line)
 {
     static const struct hq_str lead = {.ptr = "while attempting to parse ", .len = 26};
     static const struct hq_str tail = {.ptr = ", expected ", .len = 11};
@@ -112,7 +118,8 @@ static void color_heading(struct hq_buf *out, struct hq_str line)
 }
 
 /* Offset in `line` after `columns` terminal columns. */
-static size_t offset_of_column(struct hq_str line, size_t columns)
+static size_t
+offset_of_column(struct hq_str line, size_t columns)
 {
     size_t at = 0;
     while (at < line.len && hq_str_width(hq_str_sub(line, 0, at)) < columns) {
@@ -123,7 +130,8 @@ static size_t offset_of_column(struct hq_str line, size_t columns)
     return at;
 }
 
-void hq_parse_color(struct hq_buf *out, struct hq_str error_text)
+void
+hq_parse_color(struct hq_buf *out, struct hq_str error_text)
 {
     struct hq_str rest = error_text;
     struct hq_str heading, input, bar, note;
@@ -159,7 +167,8 @@ void hq_parse_color(struct hq_buf *out, struct hq_str error_text)
     hq_buf_str(out, rest);
 }
 
-size_t hq_parse_blanks(struct hq_str text, size_t at)
+size_t
+hq_parse_blanks(struct hq_str text, size_t at)
 {
     while (at < text.len && (text.ptr[at] == ' ' || (text.ptr[at] >= '\t' && text.ptr[at] <= '\r'))) {
         at++;
@@ -167,7 +176,8 @@ size_t hq_parse_blanks(struct hq_str text, size_t at)
     return at;
 }
 
-size_t hq_parse_digits(struct hq_str text, size_t at)
+size_t
+hq_parse_digits(struct hq_str text, size_t at)
 {
     if (at >= text.len || !hq_is_digit(text.ptr[at])) {
         return at;

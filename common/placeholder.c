@@ -6,12 +6,14 @@ static const char *const names[] = {
 };
 _Static_assert(HQ_ARRAY_LEN(names) == HQ_PLACEHOLDERS, "a placeholder without a name");
 
-const char *hq_placeholder_name(enum hq_placeholder p)
+const char *
+hq_placeholder_name(enum hq_placeholder p)
 {
     return names[p];
 }
 
-static int find_name(struct hq_str name) /* -1: none of ours */
+static int
+find_name(struct hq_str name) /* -1: none of ours */
 {
     for (int i = 0; i < HQ_PLACEHOLDERS; i++) {
         if (hq_str_is(name, names[i])) {
@@ -22,7 +24,8 @@ static int find_name(struct hq_str name) /* -1: none of ours */
 }
 
 /* Next "%{NAME}" from `from` on: its offset, name, and the offset behind it. */
-static bool next(struct hq_str text, size_t from, size_t *ret_at, struct hq_str *ret_name, size_t *ret_end)
+static bool
+next(struct hq_str text, size_t from, size_t *ret_at, struct hq_str *ret_name, size_t *ret_end)
 {
     ptrdiff_t open = hq_str_find(hq_str_sub(text, from, text.len), HQ_STR("%{"));
     if (open < 0) {
@@ -39,7 +42,8 @@ static bool next(struct hq_str text, size_t from, size_t *ret_at, struct hq_str 
     return true;
 }
 
-void hq_placeholder_fill(struct hq_buf *out, struct hq_str text, const struct hq_placeholders *p)
+void
+hq_placeholder_fill(struct hq_buf *out, struct hq_str text, const struct hq_placeholders *p)
 {
     size_t done = 0;
     size_t at, end;
@@ -56,8 +60,8 @@ void hq_placeholder_fill(struct hq_buf *out, struct hq_str text, const struct hq
     hq_buf_str(out, hq_str_sub(text, done, text.len));
 }
 
-void hq_placeholder_fill_path(struct hq_buf *out, struct hq_str text, struct hq_str base,
-                              const struct hq_placeholders *p)
+void
+hq_placeholder_fill_path(struct hq_buf *out, struct hq_str text, struct hq_str base, const struct hq_placeholders *p)
 {
     HQ_AUTO(hq_buf_fini) struct hq_buf filled = HQ_BUF_INIT;
     hq_placeholder_fill(&filled, text, p);
@@ -70,7 +74,8 @@ void hq_placeholder_fill_path(struct hq_buf *out, struct hq_str text, struct hq_
     hq_buf_str(out, hq_buf_view(&filled));
 }
 
-uint32_t hq_placeholder_bits(struct hq_str text)
+uint32_t
+hq_placeholder_bits(struct hq_str text)
 {
     uint32_t bits = 0;
     size_t at, end;
@@ -82,7 +87,8 @@ uint32_t hq_placeholder_bits(struct hq_str text)
     return bits;
 }
 
-bool hq_placeholder_next_unknown(struct hq_str text, uint32_t allowed, size_t *at, struct hq_str *ret_name)
+bool
+hq_placeholder_next_unknown(struct hq_str text, uint32_t allowed, size_t *at, struct hq_str *ret_name)
 {
     size_t start, end;
     struct hq_str name;

@@ -6,28 +6,32 @@
 
 #include <stdlib.h>
 
-static int by_name(const void *a, const void *b)
+static int
+by_name(const void *a, const void *b)
 {
     const struct hq_pool *x = a;
     const struct hq_pool *y = b;
     return hq_str_cmp(x->name, y->name);
 }
 
-static int by_bytes(const void *a, const void *b)
+static int
+by_bytes(const void *a, const void *b)
 {
     const struct hq_str *x = a;
     const struct hq_str *y = b;
     return hq_str_cmp(*x, *y);
 }
 
-static int by_size(const void *a, const void *b)
+static int
+by_size(const void *a, const void *b)
 {
     const size_t *x = a;
     const size_t *y = b;
     return *x < *y ? -1 : *x > *y;
 }
 
-bool hq_pool_has_repeats(const struct hq_pool_group *groups, size_t group_count)
+bool
+hq_pool_has_repeats(const struct hq_pool_group *groups, size_t group_count)
 {
     size_t total = 0;
     for (size_t i = 0; i < group_count; i++) {
@@ -49,7 +53,8 @@ bool hq_pool_has_repeats(const struct hq_pool_group *groups, size_t group_count)
     return false;
 }
 
-int hq_pools_sort(struct hq_pools *pools, struct hq_err *err)
+int
+hq_pools_sort(struct hq_pools *pools, struct hq_err *err)
 {
     if (pools->count < 2) {
         return 0;
@@ -65,7 +70,8 @@ int hq_pools_sort(struct hq_pools *pools, struct hq_err *err)
 
 /* ---- checks */
 
-static size_t value_count(const struct hq_pool *p)
+static size_t
+value_count(const struct hq_pool *p)
 {
     size_t count = 0;
     for (size_t i = 0; i < p->group_count; i++) {
@@ -75,7 +81,8 @@ static size_t value_count(const struct hq_pool *p)
 }
 
 /* Shape of the groups of a list or of groups: sizes are bounded before anything is summed. */
-static int check_groups(const struct hq_pool *p, struct hq_err *err)
+static int
+check_groups(const struct hq_pool *p, struct hq_err *err)
 {
     bool is_shape_ok = p->kind == HQ_POOL_LIST ? p->group_count == 1 : p->group_count >= 2;
     if (!is_shape_ok || p->group_count > HQ_POOL_GROUPS_MAX) {
@@ -104,7 +111,8 @@ static int check_groups(const struct hq_pool *p, struct hq_err *err)
     return 0;
 }
 
-static int check_pool(const struct hq_pool *p, struct hq_err *err)
+static int
+check_pool(const struct hq_pool *p, struct hq_err *err)
 {
     if (p->name.len > HQ_NAME_BYTES_MAX || !hq_resource_name_ok(p->name)) {
         HQ_AUTO(hq_buf_fini) struct hq_buf shown = HQ_BUF_INIT;
@@ -139,13 +147,15 @@ static int check_pool(const struct hq_pool *p, struct hq_err *err)
     return hq_err_set(err, -EINVAL, "Unknown kind of resource %.*s", HQ_STR_FMT(p->name));
 }
 
-static bool coupling_end_ok(const struct hq_pools *pools, uint32_t resource_ix, uint32_t group_ix)
+static bool
+coupling_end_ok(const struct hq_pools *pools, uint32_t resource_ix, uint32_t group_ix)
 {
     return resource_ix < pools->count && pools->v[resource_ix].kind == HQ_POOL_GROUPS &&
            group_ix < pools->v[resource_ix].group_count;
 }
 
-int hq_pools_check(const struct hq_pools *pools, struct hq_err *err)
+int
+hq_pools_check(const struct hq_pools *pools, struct hq_err *err)
 {
     if (pools->count > HQ_RESOURCES_MAX) {
         return hq_err_set(err, -E2BIG, "Too many resources (at most %u are allowed)", HQ_RESOURCES_MAX);
@@ -174,7 +184,8 @@ int hq_pools_check(const struct hq_pools *pools, struct hq_err *err)
 
 /* ---- sizes, copies, look-up */
 
-hq_amount hq_pool_size(const struct hq_pool *p)
+hq_amount
+hq_pool_size(const struct hq_pool *p)
 {
     switch (p->kind) {
     case HQ_POOL_SUM:
@@ -188,7 +199,8 @@ hq_amount hq_pool_size(const struct hq_pool *p)
     return (hq_amount)value_count(p) * HQ_AMOUNT_ONE;
 }
 
-static void copy_pool(struct hq_pool *ret, const struct hq_pool *p, struct hq_arena *arena)
+static void
+copy_pool(struct hq_pool *ret, const struct hq_pool *p, struct hq_arena *arena)
 {
     *ret = *p;
     ret->name = hq_arena_str(arena, p->name);
@@ -204,7 +216,8 @@ static void copy_pool(struct hq_pool *ret, const struct hq_pool *p, struct hq_ar
     }
 }
 
-void hq_pools_copy(struct hq_pools *ret, const struct hq_pools *pools, struct hq_arena *arena)
+void
+hq_pools_copy(struct hq_pools *ret, const struct hq_pools *pools, struct hq_arena *arena)
 {
     struct hq_pools copy = {.count = pools->count, .coupling_count = pools->coupling_count};
     copy.v = hq_arena_array(arena, pools->count, sizeof *copy.v);
@@ -218,7 +231,8 @@ void hq_pools_copy(struct hq_pools *ret, const struct hq_pools *pools, struct hq
     *ret = copy;
 }
 
-const struct hq_pool *hq_pools_find(const struct hq_pools *pools, struct hq_str name)
+const struct hq_pool *
+hq_pools_find(const struct hq_pools *pools, struct hq_str name)
 {
     size_t low = 0;
     size_t high = pools->count;
@@ -240,7 +254,8 @@ const struct hq_pool *hq_pools_find(const struct hq_pools *pools, struct hq_str 
 /* ---- printing */
 
 /* "5x2 1x6": how many groups of each size, sizes ascending. */
-static void print_group_sizes(const struct hq_pool *p, struct hq_buf *out)
+static void
+print_group_sizes(const struct hq_pool *p, struct hq_buf *out)
 {
     HQ_AUTO(hq_mem_freep) size_t *sizes = hq_xcalloc(p->group_count, sizeof *sizes);
     for (size_t i = 0; i < p->group_count; i++) {
@@ -259,7 +274,8 @@ static void print_group_sizes(const struct hq_pool *p, struct hq_buf *out)
     }
 }
 
-static void print_count(const struct hq_pool *p, struct hq_buf *out)
+static void
+print_count(const struct hq_pool *p, struct hq_buf *out)
 {
     if (p->kind == HQ_POOL_GROUPS && p->group_count > 1) {
         print_group_sizes(p, out);
@@ -275,7 +291,8 @@ static void print_count(const struct hq_pool *p, struct hq_buf *out)
     }
 }
 
-void hq_pools_print_summary(const struct hq_pools *pools, const char *sep, const char *name_sep, struct hq_buf *out)
+void
+hq_pools_print_summary(const struct hq_pools *pools, const char *sep, const char *name_sep, struct hq_buf *out)
 {
     for (size_t i = 0; i < pools->count; i++) {
         bool is_coupled = false;
@@ -290,7 +307,8 @@ void hq_pools_print_summary(const struct hq_pools *pools, const char *sep, const
     }
 }
 
-static void print_values(const struct hq_pool_group *g, struct hq_buf *out)
+static void
+print_values(const struct hq_pool_group *g, struct hq_buf *out)
 {
     hq_buf_byte(out, '[');
     for (size_t i = 0; i < g->count; i++) {
@@ -302,7 +320,8 @@ static void print_values(const struct hq_pool_group *g, struct hq_buf *out)
     hq_buf_byte(out, ']');
 }
 
-void hq_pool_print_full(const struct hq_pool *p, struct hq_buf *out)
+void
+hq_pool_print_full(const struct hq_pool *p, struct hq_buf *out)
 {
     switch (p->kind) {
     case HQ_POOL_SUM:

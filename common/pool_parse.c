@@ -17,29 +17,34 @@ struct reader {
     struct hq_err *err;
 };
 
-static int fault(const struct reader *r, const char *context, const char *expected)
+static int
+fault(const struct reader *r, const char *context, const char *expected)
 {
     return hq_parse_fault(r->err, r->text,
                           &(struct hq_parse_fault){.at = r->at, .context = context, .expected = expected});
 }
 
-static int fault_note(const struct reader *r, size_t at, const char *note)
+static int
+fault_note(const struct reader *r, size_t at, const char *note)
 {
     return hq_parse_fault(r->err, r->text, &(struct hq_parse_fault){.at = at, .context = CONTEXT_KIND, .note = note});
 }
 
-static bool is_next(const struct reader *r, char c)
+static bool
+is_next(const struct reader *r, char c)
 {
     return r->at < r->text.len && r->text.ptr[r->at] == c;
 }
 
-static void skip_blanks(struct reader *r)
+static void
+skip_blanks(struct reader *r)
 {
     r->at = hq_parse_blanks(r->text, r->at);
 }
 
 /* Blanks, c, blanks. `glued` is expected instead of `plain` when no blank stands before. */
-static int take(struct reader *r, char c, const char *context, const char *plain, const char *glued)
+static int
+take(struct reader *r, char c, const char *context, const char *plain, const char *glued)
 {
     size_t before = r->at;
     skip_blanks(r);
@@ -51,7 +56,8 @@ static int take(struct reader *r, char c, const char *context, const char *plain
     return 0;
 }
 
-static int read_u32(struct reader *r, uint32_t *ret)
+static int
+read_u32(struct reader *r, uint32_t *ret)
 {
     size_t end = hq_parse_digits(r->text, r->at);
     if (end == r->at) {
@@ -66,12 +72,14 @@ static int read_u32(struct reader *r, uint32_t *ret)
 
 /* ---- values */
 
-static bool is_bare(char c, char close)
+static bool
+is_bare(char c, char close)
 {
     return c != ',' && c != '[' && c != ']' && c != '"' && c != close && c != ' ' && (c < '\t' || c > '\r');
 }
 
-static int read_value(struct reader *r, char close, struct hq_str *ret)
+static int
+read_value(struct reader *r, char close, struct hq_str *ret)
 {
     size_t from = r->at;
     if (is_next(r, '"')) {
@@ -95,7 +103,8 @@ static int read_value(struct reader *r, char close, struct hq_str *ret)
 }
 
 /* How many values there can be at most from here to the closing bracket: one more than commas. */
-static size_t count_values(const struct reader *r, char close)
+static size_t
+count_values(const struct reader *r, char close)
 {
     size_t count = 1;
     bool is_quoted = false;
@@ -107,7 +116,8 @@ static size_t count_values(const struct reader *r, char close)
 }
 
 /* V, V, ... up to and including `close`; the opening bracket is behind us. */
-static int read_values(struct reader *r, char close, const char *empty_note, size_t empty_at, struct hq_pool_group *ret)
+static int
+read_values(struct reader *r, char close, const char *empty_note, size_t empty_at, struct hq_pool_group *ret)
 {
     const char expected[] = {',', ' ', 'o', 'r', ' ', close, '\0'};
     skip_blanks(r);
@@ -142,7 +152,8 @@ static int read_values(struct reader *r, char close, const char *empty_note, siz
 
 /* ---- kinds */
 
-static int read_list(struct reader *r, char close, struct hq_pool *pool)
+static int
+read_list(struct reader *r, char close, struct hq_pool *pool)
 {
     struct hq_pool_group group = {0};
     int rc = read_values(r, close, "List has to contain at least a single element", r->kind_at, &group);
@@ -160,7 +171,8 @@ static int read_list(struct reader *r, char close, struct hq_pool *pool)
 }
 
 /* [V, ...], ... and the outer "]"; a group begins here. One group is a plain list. */
-static int read_groups(struct reader *r, struct hq_pool *pool)
+static int
+read_groups(struct reader *r, struct hq_pool *pool)
 {
     struct hq_pool_group groups[HQ_POOL_GROUPS_MAX];
     size_t count = 0;
@@ -203,7 +215,8 @@ static int read_groups(struct reader *r, struct hq_pool *pool)
 }
 
 /* A - B ) behind "range(". */
-static int read_range(struct reader *r, struct hq_pool *pool)
+static int
+read_range(struct reader *r, struct hq_pool *pool)
 {
     int rc = read_u32(r, &pool->range_first);
     if (rc == 0) {
@@ -222,7 +235,8 @@ static int read_range(struct reader *r, struct hq_pool *pool)
     return rc;
 }
 
-static int read_sum(struct reader *r, struct hq_pool *pool)
+static int
+read_sum(struct reader *r, struct hq_pool *pool)
 {
     pool->kind = HQ_POOL_SUM;
     int rc = hq_amount_read(r->text, &r->at, "sum", &pool->sum, r->err);
@@ -230,7 +244,8 @@ static int read_sum(struct reader *r, struct hq_pool *pool)
 }
 
 /* A word, then "(". "list" and "indices" are older spellings of "[...]" and "range". */
-static int read_named(struct reader *r, struct hq_pool *pool)
+static int
+read_named(struct reader *r, struct hq_pool *pool)
 {
     size_t end = r->at;
     while (end < r->text.len &&
@@ -241,11 +256,10 @@ static int read_named(struct reader *r, struct hq_pool *pool)
     bool is_range = hq_str_is(word, "range") || hq_str_is(word, "indices");
     bool is_sum = hq_str_is(word, "sum");
     if (!is_range && !is_sum && !hq_str_is(word, "list")) {
-        return hq_parse_fault(r->err, r->text,
-                              &(struct hq_parse_fault){.at = r->at,
-                                                       .token_bytes = word.len,
-                                                       .context = CONTEXT_KIND,
-                                                       .expected = "range or sum"});
+        return hq_parse_fault(
+            r->err, r->text,
+            &(struct hq_parse_fault){
+                .at = r->at, .token_bytes = word.len, .context = CONTEXT_KIND, .expected = "range or sum"});
     }
     r->at = end;
     int rc = take(r, '(', CONTEXT_KIND, "(", "(");
@@ -255,7 +269,8 @@ static int read_named(struct reader *r, struct hq_pool *pool)
     return is_range ? read_range(r, pool) : is_sum ? read_sum(r, pool) : read_list(r, ')', pool);
 }
 
-static int make_numbered(struct reader *r, uint32_t groups, uint32_t size, struct hq_pool *pool)
+static int
+make_numbered(struct reader *r, uint32_t groups, uint32_t size, struct hq_pool *pool)
 {
     if (groups == 0) {
         return fault_note(r, r->kind_at, "List has to contain at least a single element");
@@ -283,7 +298,8 @@ static int make_numbered(struct reader *r, uint32_t groups, uint32_t size, struc
 }
 
 /* N, or NxM. `--cpus 0` is a sum of nothing, which the check of the pools refuses by name. */
-static int read_number(struct reader *r, bool is_cpus, struct hq_pool *pool)
+static int
+read_number(struct reader *r, bool is_cpus, struct hq_pool *pool)
 {
     uint32_t n = 0;
     uint32_t size = 0;
@@ -312,7 +328,8 @@ static int read_number(struct reader *r, bool is_cpus, struct hq_pool *pool)
 }
 
 /* KIND from r->at to the end of the text. */
-static int read_kind(struct reader *r, bool is_cpus, struct hq_pool *pool)
+static int
+read_kind(struct reader *r, bool is_cpus, struct hq_pool *pool)
 {
     int rc;
     skip_blanks(r);
@@ -336,8 +353,9 @@ static int read_kind(struct reader *r, bool is_cpus, struct hq_pool *pool)
     return r->at == r->text.len ? 0 : fault(r, CONTEXT_KIND, "<end of input>");
 }
 
-int hq_pool_parse(struct hq_pool *ret, struct hq_str name, struct hq_str kind, bool is_cpus, struct hq_arena *arena,
-                  struct hq_err *err)
+int
+hq_pool_parse(struct hq_pool *ret, struct hq_str name, struct hq_str kind, bool is_cpus, struct hq_arena *arena,
+              struct hq_err *err)
 {
     struct hq_pool pool = {0};
     struct reader r = {.text = kind, .arena = arena, .err = err};
@@ -350,7 +368,8 @@ int hq_pool_parse(struct hq_pool *ret, struct hq_str name, struct hq_str kind, b
     return 0;
 }
 
-int hq_pool_parse_def(struct hq_pool *ret, struct hq_str text, struct hq_arena *arena, struct hq_err *err)
+int
+hq_pool_parse_def(struct hq_pool *ret, struct hq_str text, struct hq_arena *arena, struct hq_err *err)
 {
     static const char context[] = "resource name";
     struct hq_pool pool = {0};

@@ -26,8 +26,11 @@ enum step {
     STEP_EXEC,
 };
 static const char *const step_texts[] = {
-    [STEP_DEATH_SIGNAL] = "parent-death signal", [STEP_SESSION] = "new session", [STEP_DUP] = "file descriptors",
-    [STEP_DIR] = "working directory",            [STEP_EXEC] = "exec",
+    [STEP_DEATH_SIGNAL] = "parent-death signal",
+    [STEP_SESSION] = "new session",
+    [STEP_DUP] = "file descriptors",
+    [STEP_DIR] = "working directory",
+    [STEP_EXEC] = "exec",
 };
 
 struct failure { /* from child to parent, below PIPE_BUF */
@@ -45,7 +48,8 @@ struct image {
     pid_t parent;
 };
 
-HQ_NORETURN static void child_fail(const struct image *img, enum step step)
+HQ_NORETURN static void
+child_fail(const struct image *img, enum step step)
 {
     struct failure f = {.code = errno, .step = (int)step};
     if (write(img->report_fd, &f, sizeof f) < 0) {
@@ -55,7 +59,8 @@ HQ_NORETURN static void child_fail(const struct image *img, enum step step)
 }
 
 /* Runs in the child: async-signal-safe calls only. */
-HQ_NORETURN static void child_run(const struct image *img)
+HQ_NORETURN static void
+child_run(const struct image *img)
 {
     const struct hq_proc_conf *conf = img->conf;
     sigset_t none;
@@ -89,7 +94,8 @@ HQ_NORETURN static void child_run(const struct image *img)
 }
 
 /* Appends the program's path: as given, or the first executable of that name in PATH. */
-static int find_program(struct hq_buf *ret, const char *path, struct hq_err *err)
+static int
+find_program(struct hq_buf *ret, const char *path, struct hq_err *err)
 {
     if (strchr(path, '/') != NULL) {
         hq_buf_cstr(ret, path);
@@ -111,7 +117,8 @@ static int find_program(struct hq_buf *ret, const char *path, struct hq_err *err
     return hq_err_sys(err, -ENOENT, "Cannot start %s", path);
 }
 
-static void close_copies(struct image *img)
+static void
+close_copies(struct image *img)
 {
     for (size_t i = 0; i < img->conf->fd_count; i++) {
         hq_fs_closep(&img->from[i]);
@@ -119,7 +126,8 @@ static void close_copies(struct image *img)
 }
 
 /* Copies of all sources, and the report pipe, above the highest target: no dup2 of the child can hit one of them. */
-static int copy_fds(struct image *img, struct hq_err *err)
+static int
+copy_fds(struct image *img, struct hq_err *err)
 {
     const struct hq_proc_conf *conf = img->conf;
     int floor = 3;
@@ -148,7 +156,8 @@ static int copy_fds(struct image *img, struct hq_err *err)
 }
 
 /* Forks with all signals blocked, so that no handler of ours runs in the child. */
-static pid_t fork_child(const struct image *img)
+static pid_t
+fork_child(const struct image *img)
 {
     sigset_t all, before;
     (void)sigfillset(&all);
@@ -164,7 +173,8 @@ static pid_t fork_child(const struct image *img)
 }
 
 /* Waits for exec (the pipe closes) or the child's report. */
-static int read_report(int fd, const char *path, struct hq_err *err)
+static int
+read_report(int fd, const char *path, struct hq_err *err)
 {
     struct failure f;
     ssize_t n;
@@ -177,7 +187,8 @@ static int read_report(int fd, const char *path, struct hq_err *err)
     return hq_err_sys(err, -f.code, "Cannot start %s (%s)", path, step_texts[f.step]);
 }
 
-static int start_image(struct hq_proc *ret, struct image *img, int report_read_fd, struct hq_err *err)
+static int
+start_image(struct hq_proc *ret, struct image *img, int report_read_fd, struct hq_err *err)
 {
     struct hq_proc proc = {.pid = fork_child(img), .pidfd = -1};
     int rc = proc.pid < 0 ? -errno : 0;
@@ -203,7 +214,8 @@ static int start_image(struct hq_proc *ret, struct image *img, int report_read_f
     return 0;
 }
 
-int hq_proc_start(struct hq_proc *ret, const struct hq_proc_conf *conf, struct hq_err *err)
+int
+hq_proc_start(struct hq_proc *ret, const struct hq_proc_conf *conf, struct hq_err *err)
 {
     HQ_AUTO(hq_buf_fini) struct hq_buf path = HQ_BUF_INIT;
     int report[2];
@@ -232,7 +244,8 @@ int hq_proc_start(struct hq_proc *ret, const struct hq_proc_conf *conf, struct h
     return rc;
 }
 
-int hq_proc_kill(const struct hq_proc *p, int sig)
+int
+hq_proc_kill(const struct hq_proc *p, int sig)
 {
     if (p->pidfd < 0) {
         return -ESRCH;
@@ -240,7 +253,8 @@ int hq_proc_kill(const struct hq_proc *p, int sig)
     return pidfd_send_signal(p->pidfd, sig, NULL, 0) < 0 ? -errno : 0;
 }
 
-int hq_proc_reap(struct hq_proc *p, int *ret_status)
+int
+hq_proc_reap(struct hq_proc *p, int *ret_status)
 {
     int status = 0;
     pid_t pid = waitpid(p->pid, &status, WNOHANG);
@@ -256,7 +270,8 @@ int hq_proc_reap(struct hq_proc *p, int *ret_status)
 }
 
 /* Time left until deadline_ms as poll wants it; deadline_ms < 0 = none. */
-static int poll_timeout(hq_ms deadline_ms)
+static int
+poll_timeout(hq_ms deadline_ms)
 {
     if (deadline_ms < 0) {
         return -1;
@@ -265,7 +280,8 @@ static int poll_timeout(hq_ms deadline_ms)
     return (int)HQ_MIN(HQ_MAX(left, (hq_ms)0), (hq_ms)INT32_MAX);
 }
 
-int hq_proc_wait(struct hq_proc *p, hq_ms timeout_ms, int *ret_status)
+int
+hq_proc_wait(struct hq_proc *p, hq_ms timeout_ms, int *ret_status)
 {
     hq_ms deadline_ms = timeout_ms < 0 ? -1 : hq_clock_ms() + timeout_ms;
     for (;;) {
@@ -283,7 +299,8 @@ int hq_proc_wait(struct hq_proc *p, hq_ms timeout_ms, int *ret_status)
     }
 }
 
-void hq_proc_fini(struct hq_proc *p)
+void
+hq_proc_fini(struct hq_proc *p)
 {
     hq_fs_closep(&p->pidfd);
     *p = HQ_PROC_INIT;
@@ -297,7 +314,8 @@ struct drain {
 };
 
 /* Reads what is there; closes the fd at its end. */
-static void drain_read(struct drain *d, size_t bytes_max)
+static void
+drain_read(struct drain *d, size_t bytes_max)
 {
     char bytes[16384];
     while (d->fd >= 0) {
@@ -318,7 +336,8 @@ static void drain_read(struct drain *d, size_t bytes_max)
 }
 
 /* Collects output until the program has ended: grandchildren that keep the pipes open don't count. */
-static int collect(struct hq_proc *p, struct drain drains[2], size_t bytes_max, hq_ms deadline_ms, int *ret_status)
+static int
+collect(struct hq_proc *p, struct drain drains[2], size_t bytes_max, hq_ms deadline_ms, int *ret_status)
 {
     for (;;) {
         struct pollfd pfds[3] = {
@@ -345,7 +364,8 @@ static int collect(struct hq_proc *p, struct drain drains[2], size_t bytes_max, 
 }
 
 /* A file in memory that holds `in`, at its start. */
-static int make_input(struct hq_str in, struct hq_err *err)
+static int
+make_input(struct hq_str in, struct hq_err *err)
 {
     HQ_AUTO(hq_fs_closep) int fd = memfd_create("stdin", MFD_CLOEXEC);
     if (fd < 0) {
@@ -363,8 +383,9 @@ static int make_input(struct hq_str in, struct hq_err *err)
     return ret;
 }
 
-int hq_proc_run(const struct hq_proc_conf *conf, struct hq_str in, struct hq_buf *ret_out, struct hq_buf *ret_err,
-                size_t bytes_max, hq_ms timeout_ms, int *ret_status, struct hq_err *err)
+int
+hq_proc_run(const struct hq_proc_conf *conf, struct hq_str in, struct hq_buf *ret_out, struct hq_buf *ret_err,
+            size_t bytes_max, hq_ms timeout_ms, int *ret_status, struct hq_err *err)
 {
     HQ_AUTO(hq_fs_closep) int in_fd = make_input(in, err);
     int out_fds[2] = {-1, -1};
@@ -421,7 +442,8 @@ out:
     return rc;
 }
 
-void hq_proc_describe(struct hq_buf *out, int status)
+void
+hq_proc_describe(struct hq_buf *out, int status)
 {
     if (WIFSIGNALED(status)) {
         hq_buf_printf(out, "signal %d", WTERMSIG(status));

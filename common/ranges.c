@@ -9,7 +9,8 @@
 
 #define OVERLAP_CHECKS_MAX ((uint64_t)1 << 24) /* pairs of ranges that lie across each other; refused beyond */
 
-void hq_ranges_fini(struct hq_ranges *r)
+void
+hq_ranges_fini(struct hq_ranges *r)
 {
     int saved = errno;
     free(r->v);
@@ -17,7 +18,8 @@ void hq_ranges_fini(struct hq_ranges *r)
     *r = HQ_RANGES_INIT;
 }
 
-static void push(struct hq_ranges *r, struct hq_range g)
+static void
+push(struct hq_ranges *r, struct hq_range g)
 {
     if (HQ_UNLIKELY(r->count == r->cap)) {
         hq_xgrow(&r->v, &r->cap, r->count + 1, sizeof *r->v);
@@ -27,7 +29,8 @@ static void push(struct hq_ranges *r, struct hq_range g)
 
 /* ---- overlap */
 
-static int by_first(const void *a, const void *b)
+static int
+by_first(const void *a, const void *b)
 {
     const struct hq_range *x = a;
     const struct hq_range *y = b;
@@ -37,7 +40,8 @@ static int by_first(const void *a, const void *b)
     return x->count == y->count ? 0 : x->count < y->count ? -1 : 1;
 }
 
-static int64_t gcd_with_inverse(int64_t a, int64_t b, int64_t *ret_x)
+static int64_t
+gcd_with_inverse(int64_t a, int64_t b, int64_t *ret_x)
 {
     int64_t x = 1;
     int64_t next_x = 0;
@@ -54,7 +58,8 @@ static int64_t gcd_with_inverse(int64_t a, int64_t b, int64_t *ret_x)
     return a;
 }
 
-static uint64_t remainder_of(int64_t a, int64_t modulus) /* never negative */
+static uint64_t
+remainder_of(int64_t a, int64_t modulus) /* never negative */
 {
     int64_t r = a % modulus;
     return (uint64_t)(r < 0 ? r + modulus : r);
@@ -62,7 +67,8 @@ static uint64_t remainder_of(int64_t a, int64_t modulus) /* never negative */
 
 /* Do two ranges share an id? The common ids of two stepped ranges repeat with the least common multiple of the
  * steps, so the first one at or behind both starts decides. O(log step). */
-static bool share_id(const struct hq_range *a, const struct hq_range *b)
+static bool
+share_id(const struct hq_range *a, const struct hq_range *b)
 {
     uint64_t low = HQ_MAX(a->first, b->first);
     uint64_t high = HQ_MIN(hq_range_last(a), hq_range_last(b));
@@ -92,7 +98,8 @@ static bool share_id(const struct hq_range *a, const struct hq_range *b)
 }
 
 /* Are all ranges in ascending order, each behind the end of the one before? */
-static bool is_ascending(const struct hq_ranges *r)
+static bool
+is_ascending(const struct hq_ranges *r)
 {
     for (size_t i = 1; i < r->count; i++) {
         if (r->v[i].first <= hq_range_last(&r->v[i - 1])) {
@@ -104,7 +111,8 @@ static bool is_ascending(const struct hq_ranges *r)
 
 /* 0 = no id twice, 1 = some id twice, -E2BIG = too many ranges lie across each other to tell.
  * O(n log n) and one check for each pair whose spans meet. */
-static int find_overlap(const struct hq_ranges *r)
+static int
+find_overlap(const struct hq_ranges *r)
 {
     if (is_ascending(r)) {
         return 0;
@@ -138,7 +146,8 @@ static int find_overlap(const struct hq_ranges *r)
 
 #define CONTEXT "Integer range"
 
-static int read_number(struct hq_str text, size_t *at, const char *name, uint32_t *ret, struct hq_err *err)
+static int
+read_number(struct hq_str text, size_t *at, const char *name, uint32_t *ret, struct hq_err *err)
 {
     size_t first = *at;
     size_t end = hq_parse_digits(text, first);
@@ -146,22 +155,24 @@ static int read_number(struct hq_str text, size_t *at, const char *name, uint32_
         return hq_parse_fault(err, text, &(struct hq_parse_fault){.at = first, .context = "number"});
     }
     if (hq_num_u32_sep(hq_str_sub(text, first, end), ret, NULL) < 0) {
-        return hq_parse_fault(err, text, &(struct hq_parse_fault){.at = first,
-                                                                  .context = name,
-                                                                  .note = "Cannot parse as 4-byte unsigned integer"});
+        return hq_parse_fault(
+            err, text,
+            &(struct hq_parse_fault){.at = first, .context = name, .note = "Cannot parse as 4-byte unsigned integer"});
     }
     *at = end;
     return 0;
 }
 
 /* What may follow at `*at` besides "," and the end. */
-static int unexpected(struct hq_str text, size_t at, const char *expected, struct hq_err *err)
+static int
+unexpected(struct hq_str text, size_t at, const char *expected, struct hq_err *err)
 {
     return hq_parse_fault(err, text, &(struct hq_parse_fault){.at = at, .context = CONTEXT, .expected = expected});
 }
 
 /* One range at *at, which ends up behind it and the blanks that follow. */
-static int read_range(struct hq_str text, size_t *at, struct hq_range *ret, struct hq_err *err)
+static int
+read_range(struct hq_str text, size_t *at, struct hq_range *ret, struct hq_err *err)
 {
     size_t first_at = *at;
     uint32_t first = 0;
@@ -187,7 +198,7 @@ static int read_range(struct hq_str text, size_t *at, struct hq_range *ret, stru
     if (end < text.len && text.ptr[end] != ',') {
         bool is_glued = end == *at;
         return unexpected(text, end,
-                          !is_glued   ? ", or <end of input>"
+                          !is_glued  ? ", or <end of input>"
                           : has_step ? ", or <end of input> or _"
                           : has_last ? ", or : or <end of input> or _"
                                      : ", or - or : or <end of input> or _",
@@ -197,26 +208,28 @@ static int read_range(struct hq_str text, size_t *at, struct hq_range *ret, stru
     last = has_last ? last : first;
     bool is_whole = first == 0 && last == UINT32_MAX && step == 1; /* 2^32 ids: a count has 32 bits */
     if (last < first || (has_step && (step == 0 || step > last - first)) || is_whole) {
-        return hq_parse_fault(err, text, &(struct hq_parse_fault){.at = first_at,
-                                                                  .context = CONTEXT,
-                                                                  .note = "Invalid range"});
+        return hq_parse_fault(err, text,
+                              &(struct hq_parse_fault){.at = first_at, .context = CONTEXT, .note = "Invalid range"});
     }
     uint32_t count = (last - first) / step + 1;
     *ret = (struct hq_range){.first = first, .count = count, .step = count == 1 ? 1 : step};
     return 0;
 }
 
-static int too_many(struct hq_err *err)
+static int
+too_many(struct hq_err *err)
 {
     return hq_err_set(err, -E2BIG, "Too many ranges (at most %u are allowed)", HQ_RANGES_MAX);
 }
 
-static int too_tangled(struct hq_err *err)
+static int
+too_tangled(struct hq_err *err)
 {
     return hq_err_set(err, -E2BIG, "Too many ranges lie across each other");
 }
 
-int hq_ranges_parse(struct hq_ranges *ret, struct hq_str text, struct hq_err *err)
+int
+hq_ranges_parse(struct hq_ranges *ret, struct hq_str text, struct hq_err *err)
 {
     HQ_AUTO(hq_ranges_fini) struct hq_ranges r = HQ_RANGES_INIT;
     size_t at = 0;
@@ -248,7 +261,8 @@ int hq_ranges_parse(struct hq_ranges *ret, struct hq_str text, struct hq_err *er
     return 0;
 }
 
-int hq_ranges_check(const struct hq_ranges *r, struct hq_err *err)
+int
+hq_ranges_check(const struct hq_ranges *r, struct hq_err *err)
 {
     if (r->count > HQ_RANGES_MAX) {
         return too_many(err);
@@ -269,7 +283,8 @@ int hq_ranges_check(const struct hq_ranges *r, struct hq_err *err)
 
 /* ---- sets */
 
-void hq_ranges_add(struct hq_ranges *r, uint32_t first, uint32_t count, uint32_t step)
+void
+hq_ranges_add(struct hq_ranges *r, uint32_t first, uint32_t count, uint32_t step)
 {
     HQ_ASSERT(count > 0);
     HQ_ASSERT(step > 0);
@@ -285,7 +300,8 @@ void hq_ranges_add(struct hq_ranges *r, uint32_t first, uint32_t count, uint32_t
     push(r, (struct hq_range){.first = first, .count = count, .step = step});
 }
 
-uint64_t hq_ranges_size(const struct hq_ranges *r)
+uint64_t
+hq_ranges_size(const struct hq_ranges *r)
 {
     uint64_t size = 0;
     for (size_t i = 0; i < r->count; i++) {
@@ -294,7 +310,8 @@ uint64_t hq_ranges_size(const struct hq_ranges *r)
     return size;
 }
 
-bool hq_ranges_has(const struct hq_ranges *r, uint32_t id)
+bool
+hq_ranges_has(const struct hq_ranges *r, uint32_t id)
 {
     for (size_t i = 0; i < r->count; i++) {
         const struct hq_range *g = &r->v[i];
@@ -306,7 +323,8 @@ bool hq_ranges_has(const struct hq_ranges *r, uint32_t id)
     return false;
 }
 
-bool hq_ranges_max(const struct hq_ranges *r, uint32_t *ret)
+bool
+hq_ranges_max(const struct hq_ranges *r, uint32_t *ret)
 {
     uint32_t max = 0;
     for (size_t i = 0; i < r->count; i++) {
@@ -318,7 +336,8 @@ bool hq_ranges_max(const struct hq_ranges *r, uint32_t *ret)
     return r->count > 0;
 }
 
-uint32_t hq_ranges_at(const struct hq_ranges *r, uint64_t k)
+uint32_t
+hq_ranges_at(const struct hq_ranges *r, uint64_t k)
 {
     for (size_t i = 0; i < r->count; i++) {
         const struct hq_range *g = &r->v[i];
@@ -332,7 +351,8 @@ uint32_t hq_ranges_at(const struct hq_ranges *r, uint64_t k)
 }
 
 /* Appends the ids of v[0..count) as runs, ascending. -E2BIG when they are too many. */
-static int add_as_runs(struct hq_ranges *out, const struct hq_range *v, size_t count)
+static int
+add_as_runs(struct hq_ranges *out, const struct hq_range *v, size_t count)
 {
     HQ_AUTO(hq_ranges_fini) struct hq_ranges pieces = HQ_RANGES_INIT;
     uint64_t need = 0;
@@ -370,7 +390,8 @@ static int add_as_runs(struct hq_ranges *out, const struct hq_range *v, size_t c
     return 0;
 }
 
-int hq_ranges_sorted(struct hq_ranges *ret, const struct hq_ranges *r, struct hq_err *err)
+int
+hq_ranges_sorted(struct hq_ranges *ret, const struct hq_ranges *r, struct hq_err *err)
 {
     HQ_AUTO(hq_ranges_fini) struct hq_ranges out = HQ_RANGES_INIT;
     if (add_as_runs(&out, r->v, r->count) < 0) {
@@ -381,7 +402,8 @@ int hq_ranges_sorted(struct hq_ranges *ret, const struct hq_ranges *r, struct hq
     return 0;
 }
 
-int hq_ranges_ascending(struct hq_ranges *ret, const struct hq_ranges *r, struct hq_err *err)
+int
+hq_ranges_ascending(struct hq_ranges *ret, const struct hq_ranges *r, struct hq_err *err)
 {
     HQ_AUTO(hq_ranges_fini) struct hq_ranges out = HQ_RANGES_INIT;
     HQ_AUTO(hq_mem_freep) struct hq_range *sorted = hq_xmemdup(r->v, r->count * sizeof *r->v);
@@ -409,7 +431,8 @@ int hq_ranges_ascending(struct hq_ranges *ret, const struct hq_ranges *r, struct
 
 /* ---- printing */
 
-void hq_ranges_print(const struct hq_ranges *r, struct hq_buf *out)
+void
+hq_ranges_print(const struct hq_ranges *r, struct hq_buf *out)
 {
     for (size_t i = 0; i < r->count; i++) {
         const struct hq_range *g = &r->v[i];
@@ -428,7 +451,8 @@ void hq_ranges_print(const struct hq_ranges *r, struct hq_buf *out)
     }
 }
 
-static void print_run(struct hq_ranges_runs *s)
+static void
+print_run(struct hq_ranges_runs *s)
 {
     if (s->printed) {
         hq_buf_byte(s->out, ',');
@@ -441,7 +465,8 @@ static void print_run(struct hq_ranges_runs *s)
     s->printed = true;
 }
 
-void hq_ranges_runs_add_run(struct hq_ranges_runs *s, uint32_t first, uint32_t last)
+void
+hq_ranges_runs_add_run(struct hq_ranges_runs *s, uint32_t first, uint32_t last)
 {
     if (s->any && s->last < UINT32_MAX && first == s->last + 1) {
         s->last = last;
@@ -455,12 +480,14 @@ void hq_ranges_runs_add_run(struct hq_ranges_runs *s, uint32_t first, uint32_t l
     s->last = last;
 }
 
-void hq_ranges_runs_add(struct hq_ranges_runs *s, uint32_t id)
+void
+hq_ranges_runs_add(struct hq_ranges_runs *s, uint32_t id)
 {
     hq_ranges_runs_add_run(s, id, id);
 }
 
-void hq_ranges_runs_end(struct hq_ranges_runs *s)
+void
+hq_ranges_runs_end(struct hq_ranges_runs *s)
 {
     if (s->any) {
         print_run(s);

@@ -9,22 +9,25 @@
 #define WEIGHT_X10000_MAX ((uint64_t)UINT32_MAX)
 
 static const char *const policy_names[] = {
-    [HQ_POLICY_COMPACT] = "compact", [HQ_POLICY_FORCE_COMPACT] = "compact!", [HQ_POLICY_TIGHT] = "tight",
-    [HQ_POLICY_FORCE_TIGHT] = "tight!", [HQ_POLICY_SCATTER] = "scatter",     [HQ_POLICY_ALL] = "all",
+    [HQ_POLICY_COMPACT] = "compact",    [HQ_POLICY_FORCE_COMPACT] = "compact!", [HQ_POLICY_TIGHT] = "tight",
+    [HQ_POLICY_FORCE_TIGHT] = "tight!", [HQ_POLICY_SCATTER] = "scatter",        [HQ_POLICY_ALL] = "all",
 };
 _Static_assert(HQ_ARRAY_LEN(policy_names) == HQ_POLICIES, "a policy without a name");
 
-const char *hq_policy_name(enum hq_policy p)
+const char *
+hq_policy_name(enum hq_policy p)
 {
     return policy_names[p];
 }
 
-static bool is_name_char(char c)
+static bool
+is_name_char(char c)
 {
     return hq_is_letter(c) || hq_is_digit(c) || c == '/';
 }
 
-bool hq_resource_name_ok(struct hq_str name)
+bool
+hq_resource_name_ok(struct hq_str name)
 {
     if (name.len == 0 || !hq_is_letter(name.ptr[0])) {
         return false;
@@ -40,7 +43,8 @@ bool hq_resource_name_ok(struct hq_str name)
 /* ---- amounts and requests */
 
 /* Offset behind the amount at `at`, where a digit stands; `at` when a point has no digits behind it. */
-static size_t amount_end(struct hq_str text, size_t at)
+static size_t
+amount_end(struct hq_str text, size_t at)
 {
     size_t end = hq_parse_digits(text, at);
     if (end < text.len && text.ptr[end] == '.') {
@@ -51,8 +55,8 @@ static size_t amount_end(struct hq_str text, size_t at)
 }
 
 /* The amount in text[at, end); `context` names what is parsed, NULL = nothing. */
-static int amount_value(struct hq_str text, size_t at, size_t end, const char *context, hq_amount *ret,
-                        struct hq_err *err)
+static int
+amount_value(struct hq_str text, size_t at, size_t end, const char *context, hq_amount *ret, struct hq_err *err)
 {
     uint64_t v;
     int rc = hq_num_x10000(hq_str_sub(text, at, end), &v, NULL);
@@ -67,7 +71,8 @@ static int amount_value(struct hq_str text, size_t at, size_t end, const char *c
                                                                        : "Cannot parse as 4-byte unsigned integer"});
 }
 
-int hq_amount_read(struct hq_str text, size_t *at, const char *context, hq_amount *ret, struct hq_err *err)
+int
+hq_amount_read(struct hq_str text, size_t *at, const char *context, hq_amount *ret, struct hq_err *err)
 {
     size_t digits_end = hq_parse_digits(text, *at);
     if (digits_end == *at) {
@@ -84,7 +89,8 @@ int hq_amount_read(struct hq_str text, size_t *at, const char *context, hq_amoun
     return rc;
 }
 
-int hq_amount_parse(struct hq_str text, hq_amount *ret, struct hq_err *err)
+int
+hq_amount_parse(struct hq_str text, hq_amount *ret, struct hq_err *err)
 {
     size_t at = 0;
     hq_amount v = 0;
@@ -96,14 +102,17 @@ int hq_amount_parse(struct hq_str text, hq_amount *ret, struct hq_err *err)
         bool has_point = hq_str_find_byte(hq_str_sub(text, 0, at), '.') >= 0;
         return hq_parse_fault(
             err, text,
-            &(struct hq_parse_fault){.at = at, .expected = has_point ? "<end of input> or _" : ". or <end of input> or _"});
+            &(struct hq_parse_fault){.at = at,
+                                     .expected = has_point ? "<end of input> or _" : ". or <end of input> or _"});
     }
     *ret = v;
     return 0;
 }
 
-/* A policy word at `at` up to the end of the text. `glued`: what else could have followed the amount without a blank. */
-static int read_policy(struct hq_str text, size_t at, const char *glued, enum hq_policy *ret, struct hq_err *err)
+/* A policy word at `at` up to the end of the text. `glued`: what else could have followed the amount without a blank.
+ */
+static int
+read_policy(struct hq_str text, size_t at, const char *glued, enum hq_policy *ret, struct hq_err *err)
 {
     static const enum hq_policy words[] = {HQ_POLICY_COMPACT, HQ_POLICY_SCATTER, HQ_POLICY_TIGHT};
     struct hq_str rest = hq_str_sub(text, at, text.len);
@@ -136,8 +145,8 @@ _Static_assert(HQ_POLICY_FORCE_COMPACT == HQ_POLICY_COMPACT + 1 && HQ_POLICY_FOR
                "a forced policy follows its plain one");
 
 /* REQUEST from `at` to the end. */
-static int read_request(struct hq_str text, size_t at, hq_amount *ret_amount, enum hq_policy *ret_policy,
-                        struct hq_err *err)
+static int
+read_request(struct hq_str text, size_t at, hq_amount *ret_amount, enum hq_policy *ret_policy, struct hq_err *err)
 {
     size_t word_end = at;
     while (word_end < text.len && (hq_is_letter(text.ptr[word_end]) || text.ptr[word_end] == '_' ||
@@ -153,10 +162,10 @@ static int read_request(struct hq_str text, size_t at, hq_amount *ret_amount, en
         return 0;
     }
     if (at == text.len || !hq_is_digit(text.ptr[at])) {
-        return hq_parse_fault(err, text, &(struct hq_parse_fault){.at = at,
-                                                                  .token_bytes = word_end - at,
-                                                                  .context = word_end > at ? NULL : "number",
-                                                                  .expected = "all"});
+        return hq_parse_fault(
+            err, text,
+            &(struct hq_parse_fault){
+                .at = at, .token_bytes = word_end - at, .context = word_end > at ? NULL : "number", .expected = "all"});
     }
     size_t end = at;
     hq_amount amount = 0;
@@ -185,13 +194,14 @@ static int read_request(struct hq_str text, size_t at, hq_amount *ret_amount, en
     return 0;
 }
 
-int hq_request_parse_amount(struct hq_str text, hq_amount *ret_amount, enum hq_policy *ret_policy, struct hq_err *err)
+int
+hq_request_parse_amount(struct hq_str text, hq_amount *ret_amount, enum hq_policy *ret_policy, struct hq_err *err)
 {
     return read_request(text, 0, ret_amount, ret_policy, err);
 }
 
-int hq_request_parse_entry(struct hq_str text, struct hq_request_entry *ret, struct hq_arena *arena,
-                           struct hq_err *err)
+int
+hq_request_parse_entry(struct hq_str text, struct hq_request_entry *ret, struct hq_arena *arena, struct hq_err *err)
 {
     size_t name_end = 0;
     while (name_end < text.len && is_name_char(text.ptr[name_end])) {
@@ -215,7 +225,8 @@ int hq_request_parse_entry(struct hq_str text, struct hq_request_entry *ret, str
     return 0;
 }
 
-int hq_weight_parse(struct hq_str text, uint64_t *ret_x10000, struct hq_err *err)
+int
+hq_weight_parse(struct hq_str text, uint64_t *ret_x10000, struct hq_err *err)
 {
     double v;
     int rc = hq_num_f64(text, &v, err);
@@ -235,20 +246,23 @@ int hq_weight_parse(struct hq_str text, uint64_t *ret_x10000, struct hq_err *err
 
 /* ---- whole requests */
 
-static int by_name(const void *a, const void *b)
+static int
+by_name(const void *a, const void *b)
 {
     const struct hq_request_entry *x = a;
     const struct hq_request_entry *y = b;
     return hq_str_cmp(x->name, y->name);
 }
 
-static int defined_twice(struct hq_str name, struct hq_err *err)
+static int
+defined_twice(struct hq_str name, struct hq_err *err)
 {
     return hq_err_set(err, -EINVAL, "Resource '%.*s' defined more than once", (int)HQ_MIN(name.len, (size_t)1024),
                       name.ptr);
 }
 
-int hq_variant_sort(struct hq_variant *v, struct hq_err *err)
+int
+hq_variant_sort(struct hq_variant *v, struct hq_err *err)
 {
     if (v->entry_count < 2) {
         return 0;
@@ -262,7 +276,8 @@ int hq_variant_sort(struct hq_variant *v, struct hq_err *err)
     return 0;
 }
 
-static int check_entry(const struct hq_request_entry *e, struct hq_err *err)
+static int
+check_entry(const struct hq_request_entry *e, struct hq_err *err)
 {
     if (!hq_resource_name_ok(e->name)) {
         HQ_AUTO(hq_buf_fini) struct hq_buf shown = HQ_BUF_INIT;
@@ -281,7 +296,8 @@ static int check_entry(const struct hq_request_entry *e, struct hq_err *err)
     return 0;
 }
 
-static int check_variant(const struct hq_variant *v, struct hq_err *err)
+static int
+check_variant(const struct hq_variant *v, struct hq_err *err)
 {
     if (v->entry_count > HQ_RESOURCES_MAX) {
         return hq_err_set(err, -E2BIG, "Too many resources in a request (at most %u are allowed)", HQ_RESOURCES_MAX);
@@ -311,7 +327,8 @@ static int check_variant(const struct hq_variant *v, struct hq_err *err)
     return 0;
 }
 
-int hq_request_check(const struct hq_request *r, struct hq_err *err)
+int
+hq_request_check(const struct hq_request *r, struct hq_err *err)
 {
     if (r->variant_count == 0) {
         return hq_err_set(err, -EINVAL, "Resource request is empty");
@@ -331,7 +348,8 @@ int hq_request_check(const struct hq_request *r, struct hq_err *err)
     return 0;
 }
 
-void hq_request_copy(struct hq_request *ret, const struct hq_request *r, struct hq_arena *arena)
+void
+hq_request_copy(struct hq_request *ret, const struct hq_request *r, struct hq_arena *arena)
 {
     struct hq_request copy = {.variant_count = r->variant_count};
     copy.variants = hq_arena_array(arena, r->variant_count, sizeof *copy.variants);
@@ -348,7 +366,8 @@ void hq_request_copy(struct hq_request *ret, const struct hq_request *r, struct 
     *ret = copy;
 }
 
-static bool variant_eq(const struct hq_variant *a, const struct hq_variant *b)
+static bool
+variant_eq(const struct hq_variant *a, const struct hq_variant *b)
 {
     if (a->entry_count != b->entry_count || a->n_nodes != b->n_nodes || a->min_time_ms != b->min_time_ms ||
         a->weight_x10000 != b->weight_x10000) {
@@ -364,7 +383,8 @@ static bool variant_eq(const struct hq_variant *a, const struct hq_variant *b)
     return true;
 }
 
-bool hq_request_eq(const struct hq_request *a, const struct hq_request *b)
+bool
+hq_request_eq(const struct hq_request *a, const struct hq_request *b)
 {
     if (a->variant_count != b->variant_count) {
         return false;
@@ -377,13 +397,15 @@ bool hq_request_eq(const struct hq_request *a, const struct hq_request *b)
     return true;
 }
 
-static uint64_t mix(uint64_t h, uint64_t v)
+static uint64_t
+mix(uint64_t h, uint64_t v)
 {
     h = (h ^ v) * UINT64_C(0x9e3779b97f4a7c15);
     return h ^ h >> 32;
 }
 
-uint64_t hq_request_hash(const struct hq_request *r)
+uint64_t
+hq_request_hash(const struct hq_request *r)
 {
     uint64_t h = mix(0, r->variant_count);
     for (size_t i = 0; i < r->variant_count; i++) {
@@ -401,12 +423,14 @@ uint64_t hq_request_hash(const struct hq_request *r)
     return h;
 }
 
-void hq_amount_print(hq_amount a, struct hq_buf *out)
+void
+hq_amount_print(hq_amount a, struct hq_buf *out)
 {
     hq_num_x10000_print(out, a);
 }
 
-void hq_request_print_amount(hq_amount amount, enum hq_policy policy, struct hq_buf *out)
+void
+hq_request_print_amount(hq_amount amount, enum hq_policy policy, struct hq_buf *out)
 {
     if (policy != HQ_POLICY_ALL) {
         hq_amount_print(amount, out);

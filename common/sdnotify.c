@@ -7,7 +7,8 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-int hq_sdnotify(const char *state)
+int
+hq_sdnotify(const char *state)
 {
     const char *path = getenv("NOTIFY_SOCKET");
     struct sockaddr_un addr = {.sun_family = AF_UNIX};
@@ -33,7 +34,8 @@ int hq_sdnotify(const char *state)
     return rc;
 }
 
-hq_ms hq_sdnotify_watchdog_ms(void)
+hq_ms
+hq_sdnotify_watchdog_ms(void)
 {
     uint64_t usec;
     uint64_t pid;
@@ -42,8 +44,7 @@ hq_ms hq_sdnotify_watchdog_ms(void)
     if (usec_text == NULL || hq_num_u64(hq_str_from(usec_text), &usec, NULL) < 0) {
         return 0;
     }
-    if (pid_text != NULL &&
-        (hq_num_u64(hq_str_from(pid_text), &pid, NULL) < 0 || pid != (uint64_t)getpid())) {
+    if (pid_text != NULL && (hq_num_u64(hq_str_from(pid_text), &pid, NULL) < 0 || pid != (uint64_t)getpid())) {
         return 0;
     }
     return (hq_ms)HQ_MIN(usec / 2000, (uint64_t)INT64_MAX);

@@ -2,13 +2,15 @@
 
 #include "common/num.h"
 
-void hq_selector_fini(struct hq_selector *s)
+void
+hq_selector_fini(struct hq_selector *s)
 {
     hq_ranges_fini(&s->ids);
     *s = (struct hq_selector){0};
 }
 
-int hq_selector_parse(struct hq_selector *ret, struct hq_str text, bool with_all, struct hq_err *err)
+int
+hq_selector_parse(struct hq_selector *ret, struct hq_str text, bool with_all, struct hq_err *err)
 {
     struct hq_selector s = {.kind = HQ_SELECT_RANGES};
     if (hq_str_is(text, "last")) {
@@ -25,7 +27,8 @@ int hq_selector_parse(struct hq_selector *ret, struct hq_str text, bool with_all
     return 0;
 }
 
-int hq_selector_parse_one(struct hq_str text, bool *ret_last, uint32_t *ret_id, struct hq_err *err)
+int
+hq_selector_parse_one(struct hq_str text, bool *ret_last, uint32_t *ret_id, struct hq_err *err)
 {
     if (hq_str_is(text, "last")) {
         *ret_last = true;

@@ -15,12 +15,14 @@
 #define MKDIR_TRIES 1000 /* numbers taken by others between our look and our mkdir */
 
 /* The system's text alone. */
-static int sys(struct hq_err *err, int code)
+static int
+sys(struct hq_err *err, int code)
 {
     return hq_err_set(err, code, "%s", hq_err_os(code));
 }
 
-static void default_path(struct hq_buf *out)
+static void
+default_path(struct hq_buf *out)
 {
     const char *home = getenv("HOME");
     const char *tmp = getenv("TMPDIR");
@@ -35,7 +37,8 @@ static void default_path(struct hq_buf *out)
     hq_buf_cstr(out, DIR_NAME);
 }
 
-int hq_serverdir_path(struct hq_buf *ret, const char *given, bool *ret_is_default, struct hq_err *err)
+int
+hq_serverdir_path(struct hq_buf *ret, const char *given, bool *ret_is_default, struct hq_err *err)
 {
     HQ_AUTO(hq_buf_fini) struct hq_buf def = HQ_BUF_INIT;
     HQ_AUTO(hq_buf_fini) struct hq_buf path = HQ_BUF_INIT;
@@ -49,7 +52,8 @@ int hq_serverdir_path(struct hq_buf *ret, const char *given, bool *ret_is_defaul
     return 0;
 }
 
-static void join(struct hq_buf *out, const char *dir, const char *name)
+static void
+join(struct hq_buf *out, const char *dir, const char *name)
 {
     hq_buf_cstr(out, dir);
     if (out->len > 0 && out->ptr[out->len - 1] != '/') {
@@ -59,7 +63,8 @@ static void join(struct hq_buf *out, const char *dir, const char *name)
 }
 
 /* Appends where the link hq-current leads, absolute when server_dir is; false when it is no link to a directory. */
-static bool read_current(struct hq_buf *ret, const char *server_dir)
+static bool
+read_current(struct hq_buf *ret, const char *server_dir)
 {
     HQ_AUTO(hq_buf_fini) struct hq_buf link = HQ_BUF_INIT;
     char target[PATH_MAX];
@@ -81,7 +86,8 @@ static bool read_current(struct hq_buf *ret, const char *server_dir)
     return true;
 }
 
-int hq_serverdir_instance(struct hq_buf *ret, const char *server_dir, struct hq_err *err)
+int
+hq_serverdir_instance(struct hq_buf *ret, const char *server_dir, struct hq_err *err)
 {
     if (!hq_fs_is_dir(server_dir)) {
         HQ_AUTO(hq_buf_fini) struct hq_buf shown = HQ_BUF_INIT;
@@ -94,15 +100,17 @@ int hq_serverdir_instance(struct hq_buf *ret, const char *server_dir, struct hq_
     return 0;
 }
 
-void hq_serverdir_hint(struct hq_buf *out, const char *server_dir, bool is_default)
+void
+hq_serverdir_hint(struct hq_buf *out, const char *server_dir, bool is_default)
 {
     if (!is_default) {
         hq_buf_printf(out, " --server-dir %s", server_dir);
     }
 }
 
-int hq_serverdir_load_client(struct hq_access *ret, struct hq_buf *ret_instance, const char *server_dir,
-                             bool is_default, struct hq_err *err)
+int
+hq_serverdir_load_client(struct hq_access *ret, struct hq_buf *ret_instance, const char *server_dir, bool is_default,
+                         struct hq_err *err)
 {
     HQ_AUTO(hq_buf_fini) struct hq_buf instance = HQ_BUF_INIT;
     HQ_AUTO(hq_buf_fini) struct hq_buf file = HQ_BUF_INIT;
@@ -130,8 +138,8 @@ int hq_serverdir_load_client(struct hq_access *ret, struct hq_buf *ret_instance,
     return rc;
 }
 
-int hq_serverdir_load_worker(struct hq_access *ret, struct hq_buf *ret_instance, const char *server_dir,
-                             struct hq_err *err)
+int
+hq_serverdir_load_worker(struct hq_access *ret, struct hq_buf *ret_instance, const char *server_dir, struct hq_err *err)
 {
     HQ_AUTO(hq_buf_fini) struct hq_buf instance = HQ_BUF_INIT;
     HQ_AUTO(hq_buf_fini) struct hq_buf file = HQ_BUF_INIT;
@@ -156,7 +164,8 @@ int hq_serverdir_load_worker(struct hq_access *ret, struct hq_buf *ret_instance,
 /* ---- instances */
 
 /* Highest number among the names of the directory's entries; 0 = none. */
-static int highest_number(const char *server_dir, uint32_t *ret, struct hq_err *err)
+static int
+highest_number(const char *server_dir, uint32_t *ret, struct hq_err *err)
 {
     uint32_t highest = 0;
     DIR *dir = opendir(server_dir);
@@ -174,7 +183,8 @@ static int highest_number(const char *server_dir, uint32_t *ret, struct hq_err *
     return 0;
 }
 
-static int make_server_dir(const char *server_dir, struct hq_err *err)
+static int
+make_server_dir(const char *server_dir, struct hq_err *err)
 {
     const char *slash = strrchr(server_dir, '/');
     if (slash != NULL && slash != server_dir) {
@@ -187,7 +197,8 @@ static int make_server_dir(const char *server_dir, struct hq_err *err)
     return hq_fs_mkdirs(server_dir, 0700, err);
 }
 
-int hq_serverdir_create_instance(struct hq_buf *ret, const char *server_dir, struct hq_err *err)
+int
+hq_serverdir_create_instance(struct hq_buf *ret, const char *server_dir, struct hq_err *err)
 {
     uint32_t number = 0;
     int rc = make_server_dir(server_dir, err);
@@ -208,14 +219,16 @@ int hq_serverdir_create_instance(struct hq_buf *ret, const char *server_dir, str
     return rc < 0 ? rc : sys(err, -EEXIST);
 }
 
-int hq_serverdir_set_current(const char *server_dir, const char *instance, struct hq_err *err)
+int
+hq_serverdir_set_current(const char *server_dir, const char *instance, struct hq_err *err)
 {
     HQ_AUTO(hq_buf_fini) struct hq_buf link = HQ_BUF_INIT;
     join(&link, server_dir, HQ_CURRENT_NAME);
     return hq_fs_replace_link(instance, link.ptr, err);
 }
 
-int hq_serverdir_clear_current(const char *server_dir, const char *instance, struct hq_err *err)
+int
+hq_serverdir_clear_current(const char *server_dir, const char *instance, struct hq_err *err)
 {
     HQ_AUTO(hq_buf_fini) struct hq_buf link = HQ_BUF_INIT;
     char target[PATH_MAX];

@@ -15,8 +15,9 @@
 #define SOCKET_PATH_BYTES_MAX (sizeof(((struct sockaddr_un *)0)->sun_path) - 1)
 
 /* Reads <instance>/<name> and calls `take` for each line "name value". */
-static int read_lines(const char *instance, const char *name, void *ctx,
-                      int (*take)(void *ctx, struct hq_str name, struct hq_str value), struct hq_err *err)
+static int
+read_lines(const char *instance, const char *name, void *ctx,
+           int (*take)(void *ctx, struct hq_str name, struct hq_str value), struct hq_err *err)
 {
     HQ_AUTO(hq_buf_fini) struct hq_buf path = HQ_BUF_INIT;
     HQ_AUTO(hq_buf_fini) struct hq_buf text = HQ_BUF_INIT;
@@ -37,7 +38,8 @@ static int read_lines(const char *instance, const char *name, void *ctx,
     return 0;
 }
 
-static int store(const char *instance, const char *name, const struct hq_buf *text, struct hq_err *err)
+static int
+store(const char *instance, const char *name, const struct hq_buf *text, struct hq_err *err)
 {
     HQ_AUTO(hq_buf_fini) struct hq_buf path = HQ_BUF_INIT;
     hq_buf_printf(&path, "%s/%s", instance, name);
@@ -46,13 +48,15 @@ static int store(const char *instance, const char *name, const struct hq_buf *te
 
 /* ---- endpoint */
 
-void hq_endpoint_fini(struct hq_endpoint *e)
+void
+hq_endpoint_fini(struct hq_endpoint *e)
 {
     hq_mem_freep(&e->ipc);
     *e = (struct hq_endpoint){0};
 }
 
-static int take_endpoint(void *ctx, struct hq_str name, struct hq_str value)
+static int
+take_endpoint(void *ctx, struct hq_str name, struct hq_str value)
 {
     struct hq_endpoint *e = ctx;
     if (hq_str_is(name, "protocol")) {
@@ -67,7 +71,8 @@ static int take_endpoint(void *ctx, struct hq_str name, struct hq_str value)
     return 0; /* names of later versions are none of our business */
 }
 
-int hq_endpoint_load(struct hq_endpoint *ret, const char *instance, struct hq_err *err)
+int
+hq_endpoint_load(struct hq_endpoint *ret, const char *instance, struct hq_err *err)
 {
     struct hq_endpoint e = {0};
     int rc = read_lines(instance, HQ_ENDPOINT_NAME, &e, take_endpoint, err);
@@ -82,7 +87,8 @@ int hq_endpoint_load(struct hq_endpoint *ret, const char *instance, struct hq_er
     return 0;
 }
 
-int hq_endpoint_store(const struct hq_endpoint *e, const char *instance, struct hq_err *err)
+int
+hq_endpoint_store(const struct hq_endpoint *e, const char *instance, struct hq_err *err)
 {
     HQ_AUTO(hq_buf_fini) struct hq_buf text = HQ_BUF_INIT;
     hq_buf_printf(&text, "protocol %u\n", e->protocol);
@@ -93,7 +99,8 @@ int hq_endpoint_store(const struct hq_endpoint *e, const char *instance, struct 
     return store(instance, HQ_ENDPOINT_NAME, &text, err);
 }
 
-void hq_endpoint_socket(struct hq_buf *ret, const char *instance)
+void
+hq_endpoint_socket(struct hq_buf *ret, const char *instance)
 {
     HQ_AUTO(hq_buf_fini) struct hq_buf path = HQ_BUF_INIT;
     hq_buf_printf(&path, "%s/%s", instance, HQ_SOCKET_NAME);
@@ -104,7 +111,8 @@ void hq_endpoint_socket(struct hq_buf *ret, const char *instance)
     }
 }
 
-void hq_endpoint_abstract(struct hq_buf *ret)
+void
+hq_endpoint_abstract(struct hq_buf *ret)
 {
     unsigned char random[16];
     char hex[2 * sizeof random + 1];
@@ -116,7 +124,8 @@ void hq_endpoint_abstract(struct hq_buf *ret)
 
 /* ---- owner */
 
-static int read_proc_file(struct hq_buf *ret, const char *path, struct hq_err *err)
+static int
+read_proc_file(struct hq_buf *ret, const char *path, struct hq_err *err)
 {
     int rc = hq_fs_read(ret, path, FILE_BYTES_MAX, err);
     if (rc < 0) {
@@ -126,7 +135,8 @@ static int read_proc_file(struct hq_buf *ret, const char *path, struct hq_err *e
 }
 
 /* Start time of a process in clock ticks since the boot: field 22, counted behind the name in parentheses. */
-static int read_start_ticks(int32_t pid, uint64_t *ret, struct hq_err *err)
+static int
+read_start_ticks(int32_t pid, uint64_t *ret, struct hq_err *err)
 {
     HQ_AUTO(hq_buf_fini) struct hq_buf text = HQ_BUF_INIT;
     char path[64];
@@ -147,7 +157,8 @@ static int read_start_ticks(int32_t pid, uint64_t *ret, struct hq_err *err)
     return 0;
 }
 
-int hq_owner_self(struct hq_owner *ret, struct hq_err *err)
+int
+hq_owner_self(struct hq_owner *ret, struct hq_err *err)
 {
     struct hq_owner o = {.pid = (int32_t)getpid()};
     HQ_AUTO(hq_buf_fini) struct hq_buf boot = HQ_BUF_INIT;
@@ -170,7 +181,8 @@ int hq_owner_self(struct hq_owner *ret, struct hq_err *err)
     return 0;
 }
 
-static int take_text(char *ret, size_t bytes, struct hq_str value)
+static int
+take_text(char *ret, size_t bytes, struct hq_str value)
 {
     if (value.len == 0 || value.len >= bytes) {
         return -EBADMSG;
@@ -180,7 +192,8 @@ static int take_text(char *ret, size_t bytes, struct hq_str value)
     return 0;
 }
 
-static int take_owner(void *ctx, struct hq_str name, struct hq_str value)
+static int
+take_owner(void *ctx, struct hq_str name, struct hq_str value)
 {
     struct hq_owner *o = ctx;
     if (hq_str_is(name, "host")) {
@@ -198,7 +211,8 @@ static int take_owner(void *ctx, struct hq_str name, struct hq_str value)
     return 0; /* names of later versions are none of our business */
 }
 
-int hq_owner_load(struct hq_owner *ret, const char *instance, struct hq_err *err)
+int
+hq_owner_load(struct hq_owner *ret, const char *instance, struct hq_err *err)
 {
     struct hq_owner o = {0};
     int rc = read_lines(instance, HQ_OWNER_NAME, &o, take_owner, err);
@@ -212,7 +226,8 @@ int hq_owner_load(struct hq_owner *ret, const char *instance, struct hq_err *err
     return 0;
 }
 
-int hq_owner_store(const struct hq_owner *o, const char *instance, struct hq_err *err)
+int
+hq_owner_store(const struct hq_owner *o, const char *instance, struct hq_err *err)
 {
     HQ_AUTO(hq_buf_fini) struct hq_buf text = HQ_BUF_INIT;
     hq_buf_printf(&text, "host %s\nboot_id %s\npid %d\nstart %llu\n", o->host, o->boot_id, (int)o->pid,
@@ -220,7 +235,8 @@ int hq_owner_store(const struct hq_owner *o, const char *instance, struct hq_err
     return store(instance, HQ_OWNER_NAME, &text, err);
 }
 
-enum hq_owner_state hq_owner_judge(const struct hq_owner *owner, const struct hq_owner *self)
+enum hq_owner_state
+hq_owner_judge(const struct hq_owner *owner, const struct hq_owner *self)
 {
     if (owner->pid == 0) {
         return HQ_OWNER_NONE;

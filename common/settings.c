@@ -14,7 +14,8 @@ union value {
     const char *text;
 };
 
-static int parse_bool(struct hq_str s, bool *ret, struct hq_err *err)
+static int
+parse_bool(struct hq_str s, bool *ret, struct hq_err *err)
 {
     static const char *const yes[] = {"true", "yes", "on"};
     static const char *const no[] = {"false", "no", "off"};
@@ -27,7 +28,8 @@ static int parse_bool(struct hq_str s, bool *ret, struct hq_err *err)
     return hq_err_set(err, -EINVAL, "expected true or false");
 }
 
-static int parse_word(const struct hq_setting *row, struct hq_str s, int *ret, struct hq_err *err)
+static int
+parse_word(const struct hq_setting *row, struct hq_str s, int *ret, struct hq_err *err)
 {
     HQ_AUTO(hq_buf_fini) struct hq_buf list = HQ_BUF_INIT;
     for (int i = 0; row->words[i] != NULL; i++) {
@@ -40,7 +42,8 @@ static int parse_word(const struct hq_setting *row, struct hq_str s, int *ret, s
     return hq_err_set(err, -EINVAL, "expected one of: %s", list.ptr);
 }
 
-static void print_number(const struct hq_setting *row, int64_t v, struct hq_buf *out)
+static void
+print_number(const struct hq_setting *row, int64_t v, struct hq_buf *out)
 {
     if (row->kind == HQ_SET_MS && v >= 0) {
         hq_duration_print(out, hq_ns_from_ms(v));
@@ -49,7 +52,8 @@ static void print_number(const struct hq_setting *row, int64_t v, struct hq_buf 
     }
 }
 
-static int check_bounds(const struct hq_setting *row, int64_t v, struct hq_err *err)
+static int
+check_bounds(const struct hq_setting *row, int64_t v, struct hq_err *err)
 {
     if ((row->min == 0 && row->max == 0) || (v >= row->min && v <= row->max)) {
         return 0;
@@ -62,7 +66,8 @@ static int check_bounds(const struct hq_setting *row, int64_t v, struct hq_err *
     return hq_err_set(err, -ERANGE, "%s", text.ptr);
 }
 
-static int parse_number(const struct hq_setting *row, struct hq_str s, int64_t *ret, struct hq_err *err)
+static int
+parse_number(const struct hq_setting *row, struct hq_str s, int64_t *ret, struct hq_err *err)
 {
     int64_t v = 0;
     uint64_t bytes = 0;
@@ -92,8 +97,8 @@ static int parse_number(const struct hq_setting *row, struct hq_str s, int64_t *
     return rc;
 }
 
-static int parse_text(const struct hq_setting *row, struct hq_str s, struct hq_arena *arena, const char **ret,
-                      struct hq_err *err)
+static int
+parse_text(const struct hq_setting *row, struct hq_str s, struct hq_arena *arena, const char **ret, struct hq_err *err)
 {
     if (hq_str_find_byte(s, '\0') >= 0) {
         return hq_err_set(err, -EINVAL, "contains a NUL byte");
@@ -105,8 +110,9 @@ static int parse_text(const struct hq_setting *row, struct hq_str s, struct hq_a
     return 0;
 }
 
-static int parse_value(const struct hq_settings *s, const struct hq_setting *row, struct hq_str text,
-                       union value *ret, struct hq_err *err)
+static int
+parse_value(const struct hq_settings *s, const struct hq_setting *row, struct hq_str text, union value *ret,
+            struct hq_err *err)
 {
     switch (row->kind) {
     case HQ_SET_MS:
@@ -125,12 +131,14 @@ static int parse_value(const struct hq_settings *s, const struct hq_setting *row
     return -EINVAL;
 }
 
-static void *target_of(const struct hq_settings *s, const struct hq_setting *row)
+static void *
+target_of(const struct hq_settings *s, const struct hq_setting *row)
 {
     return (char *)s->conf + row->at;
 }
 
-static void store(struct hq_settings *s, const struct hq_setting *row, const union value *v)
+static void
+store(struct hq_settings *s, const struct hq_setting *row, const union value *v)
 {
     void *target = target_of(s, row);
     switch (row->kind) {
@@ -153,7 +161,8 @@ static void store(struct hq_settings *s, const struct hq_setting *row, const uni
 }
 
 /* Checks the value, and stores it unless a higher origin came before. */
-static int set(struct hq_settings *s, size_t ix, struct hq_str text, enum hq_setting_origin origin, struct hq_err *err)
+static int
+set(struct hq_settings *s, size_t ix, struct hq_str text, enum hq_setting_origin origin, struct hq_err *err)
 {
     union value v = {0};
     int rc = parse_value(s, &s->rows[ix], text, &v, err);
@@ -167,7 +176,8 @@ static int set(struct hq_settings *s, size_t ix, struct hq_str text, enum hq_set
     return 0;
 }
 
-static ptrdiff_t find_row(const struct hq_settings *s, struct hq_str name)
+static ptrdiff_t
+find_row(const struct hq_settings *s, struct hq_str name)
 {
     for (size_t i = 0; i < s->count; i++) {
         if (hq_str_is(name, s->rows[i].name)) {
@@ -177,8 +187,8 @@ static ptrdiff_t find_row(const struct hq_settings *s, struct hq_str name)
     return -1;
 }
 
-void hq_settings_init(struct hq_settings *s, const struct hq_setting *rows, size_t count, void *conf,
-                      struct hq_arena *arena)
+void
+hq_settings_init(struct hq_settings *s, const struct hq_setting *rows, size_t count, void *conf, struct hq_arena *arena)
 {
     HQ_ASSERT(count <= HQ_SETTINGS_MAX);
     *s = (struct hq_settings){.rows = rows, .count = count, .conf = conf, .arena = arena};
@@ -203,12 +213,14 @@ struct reader {
     struct hq_err *err;
 };
 
-static int fail(const struct reader *r, size_t line, const char *text)
+static int
+fail(const struct reader *r, size_t line, const char *text)
 {
     return hq_err_set(r->err, -EINVAL, "%s:%zu: %s", r->name, line + 1, text);
 }
 
-static int next_event(struct reader *r, yaml_event_t *event)
+static int
+next_event(struct reader *r, yaml_event_t *event)
 {
     if (yaml_parser_parse(&r->parser, event) != 0) {
         return 0;
@@ -219,13 +231,15 @@ static int next_event(struct reader *r, yaml_event_t *event)
     return fail(r, r->parser.problem_mark.line, text.ptr);
 }
 
-static struct hq_str scalar_of(const yaml_event_t *event)
+static struct hq_str
+scalar_of(const yaml_event_t *event)
 {
     return hq_str_make((const char *)event->data.scalar.value, event->data.scalar.length);
 }
 
 /* The value of row ix, in `event`. */
-static int take_value(struct reader *r, size_t ix, const yaml_event_t *event)
+static int
+take_value(struct reader *r, size_t ix, const yaml_event_t *event)
 {
     size_t line = event->start_mark.line;
     HQ_AUTO(hq_buf_fini) struct hq_buf text = HQ_BUF_INIT;
@@ -242,7 +256,8 @@ static int take_value(struct reader *r, size_t ix, const yaml_event_t *event)
 }
 
 /* A key in `event`, and its value, the event behind it. */
-static int take_pair(struct reader *r, const yaml_event_t *key)
+static int
+take_pair(struct reader *r, const yaml_event_t *key)
 {
     size_t line = key->start_mark.line;
     if (key->type != YAML_SCALAR_EVENT) {
@@ -276,7 +291,8 @@ enum place {
     PLACE_AFTER, /* behind the mapping */
 };
 
-static int take_event(struct reader *r, const yaml_event_t *event, enum place *place)
+static int
+take_event(struct reader *r, const yaml_event_t *event, enum place *place)
 {
     switch (event->type) {
     case YAML_NO_EVENT:
@@ -310,7 +326,8 @@ static int take_event(struct reader *r, const yaml_event_t *event, enum place *p
     return fail(r, event->start_mark.line, "expected lines of the form name: value");
 }
 
-int hq_settings_text(struct hq_settings *s, const char *name, struct hq_str text, struct hq_err *err)
+int
+hq_settings_text(struct hq_settings *s, const char *name, struct hq_str text, struct hq_err *err)
 {
     struct reader r = {.s = s, .name = name, .err = err};
     enum place place = PLACE_START;
@@ -333,7 +350,8 @@ int hq_settings_text(struct hq_settings *s, const char *name, struct hq_str text
     return rc;
 }
 
-int hq_settings_file(struct hq_settings *s, const char *path, struct hq_err *err)
+int
+hq_settings_file(struct hq_settings *s, const char *path, struct hq_err *err)
 {
     HQ_AUTO(hq_buf_fini) struct hq_buf text = HQ_BUF_INIT;
     int rc = hq_fs_read(&text, path, HQ_SETTINGS_BYTES_MAX, err);
@@ -346,7 +364,8 @@ int hq_settings_file(struct hq_settings *s, const char *path, struct hq_err *err
 
 /* ---- other sources */
 
-static struct hq_str env_value(char *const *envp, const char *name, bool *ret_found)
+static struct hq_str
+env_value(char *const *envp, const char *name, bool *ret_found)
 {
     size_t len = strlen(name);
     for (size_t i = 0; envp[i] != NULL; i++) {
@@ -359,7 +378,8 @@ static struct hq_str env_value(char *const *envp, const char *name, bool *ret_fo
     return HQ_STR_NULL;
 }
 
-int hq_settings_env(struct hq_settings *s, char *const *envp, struct hq_err *err)
+int
+hq_settings_env(struct hq_settings *s, char *const *envp, struct hq_err *err)
 {
     for (size_t i = 0; i < s->count; i++) {
         if (s->rows[i].env == NULL) {
@@ -376,7 +396,8 @@ int hq_settings_env(struct hq_settings *s, char *const *envp, struct hq_err *err
     return 0;
 }
 
-int hq_settings_flag(struct hq_settings *s, struct hq_str name, struct hq_str value, struct hq_err *err)
+int
+hq_settings_flag(struct hq_settings *s, struct hq_str name, struct hq_str value, struct hq_err *err)
 {
     ptrdiff_t ix = find_row(s, name);
     if (ix < 0) {
@@ -394,7 +415,8 @@ int hq_settings_flag(struct hq_settings *s, struct hq_str name, struct hq_str va
 /* ---- printing */
 
 /* YAML's double quotes: what needs no escape stays. */
-static void print_quoted(const char *text, struct hq_buf *out)
+static void
+print_quoted(const char *text, struct hq_buf *out)
 {
     hq_buf_byte(out, '"');
     for (const char *p = text; *p != '\0'; p++) {
@@ -411,7 +433,8 @@ static void print_quoted(const char *text, struct hq_buf *out)
 }
 
 /* false: a text that is not set. */
-static bool print_value(const struct hq_settings *s, const struct hq_setting *row, struct hq_buf *out)
+static bool
+print_value(const struct hq_settings *s, const struct hq_setting *row, struct hq_buf *out)
 {
     const void *target = target_of(s, row);
     switch (row->kind) {
@@ -437,10 +460,13 @@ static bool print_value(const struct hq_settings *s, const struct hq_setting *ro
     return text != NULL;
 }
 
-void hq_settings_print(const struct hq_settings *s, struct hq_buf *out)
+void
+hq_settings_print(const struct hq_settings *s, struct hq_buf *out)
 {
-    static const char *const words[] = {
-        [HQ_FROM_BUILT_IN] = "built-in", [HQ_FROM_FILE] = "file", [HQ_FROM_ENV] = "environment", [HQ_FROM_FLAG] = "flag"};
+    static const char *const words[] = {[HQ_FROM_BUILT_IN] = "built-in",
+                                        [HQ_FROM_FILE] = "file",
+                                        [HQ_FROM_ENV] = "environment",
+                                        [HQ_FROM_FLAG] = "flag"};
     for (size_t i = 0; i < s->count; i++) {
         HQ_AUTO(hq_buf_fini) struct hq_buf value = HQ_BUF_INIT;
         bool is_set = print_value(s, &s->rows[i], &value);
@@ -449,7 +475,8 @@ void hq_settings_print(const struct hq_settings *s, struct hq_buf *out)
     }
 }
 
-void hq_settings_print_example(const struct hq_setting *rows, size_t count, struct hq_buf *out)
+void
+hq_settings_print_example(const struct hq_setting *rows, size_t count, struct hq_buf *out)
 {
     static const char *const kinds[] = {
         [HQ_SET_MS] = "duration", [HQ_SET_BOOL] = "true or false", [HQ_SET_INT] = "integer", [HQ_SET_BYTES] = "size",

@@ -3,7 +3,8 @@
 #include <limits.h>
 #include <unistd.h>
 
-int hq_sibling_path(struct hq_buf *ret, const char *name, struct hq_err *err)
+int
+hq_sibling_path(struct hq_buf *ret, const char *name, struct hq_err *err)
 {
     char self[PATH_MAX];
     ssize_t len = readlink("/proc/self/exe", self, sizeof self);

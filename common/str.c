@@ -5,7 +5,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-int hq_str_cmp(struct hq_str a, struct hq_str b)
+int
+hq_str_cmp(struct hq_str a, struct hq_str b)
 {
     size_t len = HQ_MIN(a.len, b.len);
     int rc = len == 0 ? 0 : memcmp(a.ptr, b.ptr, len);
@@ -15,22 +16,27 @@ int hq_str_cmp(struct hq_str a, struct hq_str b)
     return a.len < b.len ? -1 : a.len > b.len;
 }
 
-bool hq_str_starts(struct hq_str s, struct hq_str prefix)
+bool
+hq_str_starts(struct hq_str s, struct hq_str prefix)
 {
     return s.len >= prefix.len && hq_str_eq(hq_str_make(s.ptr, prefix.len), prefix);
 }
 
-bool hq_str_ends(struct hq_str s, struct hq_str suffix)
+bool
+hq_str_ends(struct hq_str s, struct hq_str suffix)
 {
-    return s.len >= suffix.len && (suffix.len == 0 || memcmp(s.ptr + (s.len - suffix.len), suffix.ptr, suffix.len) == 0);
+    return s.len >= suffix.len &&
+           (suffix.len == 0 || memcmp(s.ptr + (s.len - suffix.len), suffix.ptr, suffix.len) == 0);
 }
 
-static bool is_blank(char c)
+static bool
+is_blank(char c)
 {
     return c == ' ' || (c >= '\t' && c <= '\r');
 }
 
-struct hq_str hq_str_trim(struct hq_str s)
+struct hq_str
+hq_str_trim(struct hq_str s)
 {
     while (s.len > 0 && is_blank(s.ptr[0])) {
         s.ptr++;
@@ -42,14 +48,16 @@ struct hq_str hq_str_trim(struct hq_str s)
     return s;
 }
 
-struct hq_str hq_str_sub(struct hq_str s, size_t from, size_t to)
+struct hq_str
+hq_str_sub(struct hq_str s, size_t from, size_t to)
 {
     to = HQ_MIN(to, s.len);
     from = HQ_MIN(from, to);
     return s.len == 0 ? s : hq_str_make(s.ptr + from, to - from);
 }
 
-ptrdiff_t hq_str_find(struct hq_str s, struct hq_str what)
+ptrdiff_t
+hq_str_find(struct hq_str s, struct hq_str what)
 {
     if (what.len == 0) {
         return 0;
@@ -61,13 +69,15 @@ ptrdiff_t hq_str_find(struct hq_str s, struct hq_str what)
     return at == NULL ? -1 : at - s.ptr;
 }
 
-ptrdiff_t hq_str_find_byte(struct hq_str s, char c)
+ptrdiff_t
+hq_str_find_byte(struct hq_str s, char c)
 {
     const char *at = s.len == 0 ? NULL : memchr(s.ptr, c, s.len);
     return at == NULL ? -1 : at - s.ptr;
 }
 
-bool hq_str_split(struct hq_str *rest, char sep, struct hq_str *ret_head)
+bool
+hq_str_split(struct hq_str *rest, char sep, struct hq_str *ret_head)
 {
     struct hq_str all = *rest;
     ptrdiff_t at = hq_str_find_byte(all, sep);
@@ -81,12 +91,14 @@ bool hq_str_split(struct hq_str *rest, char sep, struct hq_str *ret_head)
     return true;
 }
 
-char *hq_str_dupz(struct hq_str s)
+char *
+hq_str_dupz(struct hq_str s)
 {
     return hq_xmemdup(s.ptr, s.len);
 }
 
-int hq_utf8_step(struct hq_str s, uint32_t *ret_cp)
+int
+hq_utf8_step(struct hq_str s, uint32_t *ret_cp)
 {
     HQ_ASSERT(s.len > 0);
     unsigned char lead = (unsigned char)s.ptr[0];
@@ -131,7 +143,8 @@ int hq_utf8_step(struct hq_str s, uint32_t *ret_cp)
     return more + 1;
 }
 
-bool hq_str_is_utf8(struct hq_str s)
+bool
+hq_str_is_utf8(struct hq_str s)
 {
     uint32_t cp;
     while (s.len > 0) {
@@ -145,7 +158,8 @@ bool hq_str_is_utf8(struct hq_str s)
     return true;
 }
 
-void hq_buf_fini(struct hq_buf *b)
+void
+hq_buf_fini(struct hq_buf *b)
 {
     int saved = errno;
     free(b->ptr);
@@ -153,7 +167,8 @@ void hq_buf_fini(struct hq_buf *b)
     *b = HQ_BUF_INIT;
 }
 
-void hq_buf_clear(struct hq_buf *b)
+void
+hq_buf_clear(struct hq_buf *b)
 {
     b->len = 0;
     if (b->ptr != NULL) {
@@ -162,7 +177,8 @@ void hq_buf_clear(struct hq_buf *b)
 }
 
 /* Room for `more_bytes` and a NUL byte behind them. */
-void hq_buf_reserve(struct hq_buf *b, size_t more_bytes)
+void
+hq_buf_reserve(struct hq_buf *b, size_t more_bytes)
 {
     size_t need = 0;
     bool fits = hq_add_size(b->len, more_bytes, &need) && hq_add_size(need, 1, &need);
@@ -173,7 +189,8 @@ void hq_buf_reserve(struct hq_buf *b, size_t more_bytes)
     }
 }
 
-void hq_buf_add(struct hq_buf *b, const void *p, size_t len)
+void
+hq_buf_add(struct hq_buf *b, const void *p, size_t len)
 {
     hq_buf_reserve(b, len);
     if (len > 0) {
@@ -183,24 +200,28 @@ void hq_buf_add(struct hq_buf *b, const void *p, size_t len)
     b->ptr[b->len] = '\0';
 }
 
-void hq_buf_str(struct hq_buf *b, struct hq_str s)
+void
+hq_buf_str(struct hq_buf *b, struct hq_str s)
 {
     hq_buf_add(b, s.ptr, s.len);
 }
 
-void hq_buf_cstr(struct hq_buf *b, const char *s)
+void
+hq_buf_cstr(struct hq_buf *b, const char *s)
 {
     hq_buf_add(b, s, strlen(s));
 }
 
-void hq_buf_byte(struct hq_buf *b, char c)
+void
+hq_buf_byte(struct hq_buf *b, char c)
 {
     hq_buf_reserve(b, 1);
     b->ptr[b->len++] = c;
     b->ptr[b->len] = '\0';
 }
 
-void hq_buf_rep(struct hq_buf *b, char c, size_t count)
+void
+hq_buf_rep(struct hq_buf *b, char c, size_t count)
 {
     hq_buf_reserve(b, count);
     memset(b->ptr + b->len, c, count);
@@ -208,7 +229,8 @@ void hq_buf_rep(struct hq_buf *b, char c, size_t count)
     b->ptr[b->len] = '\0';
 }
 
-void hq_buf_u64(struct hq_buf *b, uint64_t v)
+void
+hq_buf_u64(struct hq_buf *b, uint64_t v)
 {
     char digits[20];
     size_t at = sizeof digits;
@@ -219,7 +241,8 @@ void hq_buf_u64(struct hq_buf *b, uint64_t v)
     hq_buf_add(b, digits + at, sizeof digits - at);
 }
 
-void hq_buf_i64(struct hq_buf *b, int64_t v)
+void
+hq_buf_i64(struct hq_buf *b, int64_t v)
 {
     if (v < 0) {
         hq_buf_byte(b, '-');
@@ -229,7 +252,8 @@ void hq_buf_i64(struct hq_buf *b, int64_t v)
     hq_buf_u64(b, (uint64_t)v);
 }
 
-void hq_buf_printf(struct hq_buf *b, const char *fmt, ...)
+void
+hq_buf_printf(struct hq_buf *b, const char *fmt, ...)
 {
     va_list ap;
     va_start(ap, fmt);
@@ -237,7 +261,8 @@ void hq_buf_printf(struct hq_buf *b, const char *fmt, ...)
     va_end(ap);
 }
 
-void hq_buf_vprintf(struct hq_buf *b, const char *fmt, va_list ap)
+void
+hq_buf_vprintf(struct hq_buf *b, const char *fmt, va_list ap)
 {
     va_list again;
     va_copy(again, ap);
@@ -253,14 +278,16 @@ void hq_buf_vprintf(struct hq_buf *b, const char *fmt, va_list ap)
     b->len += (size_t)len;
 }
 
-static void add_hex_byte(struct hq_buf *b, unsigned char c)
+static void
+add_hex_byte(struct hq_buf *b, unsigned char c)
 {
     static const char hex[] = "0123456789abcdef";
     const char text[4] = {'\\', 'x', hex[c >> 4], hex[c & 15]};
     hq_buf_add(b, text, sizeof text);
 }
 
-void hq_buf_escaped(struct hq_buf *b, struct hq_str s)
+void
+hq_buf_escaped(struct hq_buf *b, struct hq_str s)
 {
     while (s.len > 0) {
         uint32_t cp = 0;
@@ -283,7 +310,8 @@ void hq_buf_escaped(struct hq_buf *b, struct hq_str s)
     }
 }
 
-void hq_buf_quoted(struct hq_buf *b, struct hq_str s)
+void
+hq_buf_quoted(struct hq_buf *b, struct hq_str s)
 {
     hq_buf_byte(b, '"');
     while (s.len > 0) {
@@ -309,7 +337,8 @@ void hq_buf_quoted(struct hq_buf *b, struct hq_str s)
     hq_buf_byte(b, '"');
 }
 
-void hq_buf_utf8_lossy(struct hq_buf *b, struct hq_str s)
+void
+hq_buf_utf8_lossy(struct hq_buf *b, struct hq_str s)
 {
     while (s.len > 0) {
         uint32_t cp = 0;
@@ -325,7 +354,8 @@ void hq_buf_utf8_lossy(struct hq_buf *b, struct hq_str s)
     }
 }
 
-char *hq_buf_take(struct hq_buf *b)
+char *
+hq_buf_take(struct hq_buf *b)
 {
     hq_buf_reserve(b, 0);
     char *p = b->ptr;

@@ -85,7 +85,8 @@ static const struct span wide_spans[] = {
 };
 /* clang-format on */
 
-static bool in_spans(const struct span *spans, size_t count, uint32_t cp)
+static bool
+in_spans(const struct span *spans, size_t count, uint32_t cp)
 {
     size_t low = 0;
     size_t high = count;
@@ -100,7 +101,8 @@ static bool in_spans(const struct span *spans, size_t count, uint32_t cp)
     return low < count && cp >= spans[low].first;
 }
 
-static size_t char_width(uint32_t cp)
+static size_t
+char_width(uint32_t cp)
 {
     if (cp < 0x20 || (cp >= 0x7f && cp < 0xa0)) {
         return 0;
@@ -115,7 +117,8 @@ static size_t char_width(uint32_t cp)
 }
 
 /* Bytes of the escape sequence at the start of s: ESC [ ... final byte, ESC ] ... (BEL or ESC \), ESC x. */
-static size_t escape_bytes(struct hq_str s)
+static size_t
+escape_bytes(struct hq_str s)
 {
     if (s.len < 2) {
         return s.len;
@@ -137,7 +140,8 @@ static size_t escape_bytes(struct hq_str s)
     return at;
 }
 
-size_t hq_str_width(struct hq_str s)
+size_t
+hq_str_width(struct hq_str s)
 {
     size_t width = 0;
     while (s.len > 0) {

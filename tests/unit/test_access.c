@@ -21,11 +21,13 @@
 #define KEY2 "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcde2"
 #define HEAD "{\n  \"version\": \"" HQ_VERSION "\""
 #define UID ",\n  \"server_uid\": \"aB3xYz\""
-#define CLIENT ",\n  \"client\": {\n    \"host\": \"127.0.0.1\",\n    \"port\": 41001,\n    \"secret_key\": \"" KEY1 "\"\n  }"
+#define CLIENT                                                                                                         \
+    ",\n  \"client\": {\n    \"host\": \"127.0.0.1\",\n    \"port\": 41001,\n    \"secret_key\": \"" KEY1 "\"\n  }"
 #define WORKER ",\n  \"worker\": {\n    \"host\": \"login\\\"1\",\n    \"port\": 0,\n    \"secret_key\": null\n  }"
 #define TAIL "\n}"
 
-static void test_round_trip(void **state)
+static void
+test_round_trip(void **state)
 {
     (void)state;
     static const struct {
@@ -61,7 +63,8 @@ static void test_round_trip(void **state)
     }
 }
 
-static void test_refused(void **state)
+static void
+test_refused(void **state)
 {
     (void)state;
     static const struct {
@@ -89,16 +92,16 @@ static void test_refused(void **state)
          "missing field `host` at line 1 column ", 51},
         {"{\"version\":\"" HQ_VERSION "\",\"client\":{\"host\":\"h\",\"port\":1}}", HQ_ACCESS_CLIENT,
          "missing field `secret_key` at line 1 column ", 44},
-        {"{\"version\":\"" HQ_VERSION "\",\"client\":{\"host\":\"h\",\"port\":70000,\"secret_key\":null}}", HQ_ACCESS_CLIENT,
-         "invalid value: integer `70000`, expected u16 at line 1 column ", 47},
-        {"{\"version\":\"" HQ_VERSION "\",\"client\":{\"host\":\"h\",\"port\":-1,\"secret_key\":null}}", HQ_ACCESS_CLIENT,
-         "invalid value: integer `-1`, expected u16 at line 1 column ", 44},
-        {"{\"version\":\"" HQ_VERSION "\",\"client\":{\"host\":\"h\",\"port\":\"1\",\"secret_key\":null}}", HQ_ACCESS_CLIENT,
-         "invalid type: string \"1\", expected u16 at line 1 column ", 45},
-        {"{\"version\":\"" HQ_VERSION "\",\"client\":{\"host\":[1,{\"port\":2}],\"port\":1,\"secret_key\":null}}", HQ_ACCESS_CLIENT,
-         "invalid type: sequence, expected a string at line 1 column ", 45},
-        {"{\"version\":\"" HQ_VERSION "\",\"client\":{\"host\":\"h\",\"port\":1,\"secret_key\":true}}", HQ_ACCESS_CLIENT,
-         "invalid type: boolean `true`, expected a string at line 1 column ", 61},
+        {"{\"version\":\"" HQ_VERSION "\",\"client\":{\"host\":\"h\",\"port\":70000,\"secret_key\":null}}",
+         HQ_ACCESS_CLIENT, "invalid value: integer `70000`, expected u16 at line 1 column ", 47},
+        {"{\"version\":\"" HQ_VERSION "\",\"client\":{\"host\":\"h\",\"port\":-1,\"secret_key\":null}}",
+         HQ_ACCESS_CLIENT, "invalid value: integer `-1`, expected u16 at line 1 column ", 44},
+        {"{\"version\":\"" HQ_VERSION "\",\"client\":{\"host\":\"h\",\"port\":\"1\",\"secret_key\":null}}",
+         HQ_ACCESS_CLIENT, "invalid type: string \"1\", expected u16 at line 1 column ", 45},
+        {"{\"version\":\"" HQ_VERSION "\",\"client\":{\"host\":[1,{\"port\":2}],\"port\":1,\"secret_key\":null}}",
+         HQ_ACCESS_CLIENT, "invalid type: sequence, expected a string at line 1 column ", 45},
+        {"{\"version\":\"" HQ_VERSION "\",\"client\":{\"host\":\"h\",\"port\":1,\"secret_key\":true}}",
+         HQ_ACCESS_CLIENT, "invalid type: boolean `true`, expected a string at line 1 column ", 61},
     };
     for (size_t i = 0; i < HQ_ARRAY_LEN(cases); i++) {
         struct hq_access a = HQ_ACCESS_INIT;
@@ -117,11 +120,15 @@ static void test_refused(void **state)
     }
 }
 
-static void test_keys(void **state)
+static void
+test_keys(void **state)
 {
     (void)state;
     static const char *const keys[] = {
-        "", "00", "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcde", KEY1 "00",
+        "",
+        "00",
+        "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcde",
+        KEY1 "00",
         "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdeg",
         "0123456789abcdef0123456789abcdef 0123456789abcdef0123456789abcde",
     };
@@ -129,7 +136,8 @@ static void test_keys(void **state)
         HQ_AUTO(hq_buf_fini) struct hq_buf text = HQ_BUF_INIT;
         struct hq_access a = HQ_ACCESS_INIT;
         struct hq_err err = {0};
-        hq_buf_printf(&text, "{\"version\":\"%s\",\"client\":{\"host\":\"h\",\"port\":1,\"secret_key\":\"%s\"}}", HQ_VERSION, keys[i]);
+        hq_buf_printf(&text, "{\"version\":\"%s\",\"client\":{\"host\":\"h\",\"port\":1,\"secret_key\":\"%s\"}}",
+                      HQ_VERSION, keys[i]);
         assert_int_equal(hq_access_parse(&a, hq_buf_view(&text), HQ_ACCESS_CLIENT, &err), -EBADMSG);
         assert_true(keys[i][0] == '\0' || strstr(err.text, keys[i]) == NULL); /* no secrets in texts */
     }
@@ -147,18 +155,21 @@ static void test_keys(void **state)
     }
 }
 
-static void test_version(void **state)
+static void
+test_version(void **state)
 {
     (void)state;
     struct hq_access a = HQ_ACCESS_INIT;
     struct hq_err err = {0};
     assert_int_equal(hq_access_parse(&a, HQ_STR("{\"version\":\"0.1.0\",\"other\":[1,2,{}]}"), HQ_ACCESS_CLIENT, &err),
                      -EPROTONOSUPPORT);
-    assert_string_equal(err.text, "Hyperqueue version mismatch detected.\nAccess record contains version 0.1.0, but the "
-                                  "current version is " HQ_VERSION ".");
+    assert_string_equal(err.text,
+                        "Hyperqueue version mismatch detected.\nAccess record contains version 0.1.0, but the "
+                        "current version is " HQ_VERSION ".");
 }
 
-static void test_strange(void **state)
+static void
+test_strange(void **state)
 {
     (void)state;
     static const struct hq_str texts[] = {
@@ -181,7 +192,8 @@ static void test_strange(void **state)
     assert_int_equal(hq_access_parse(&a, hq_buf_view(&big), HQ_ACCESS_CLIENT, NULL), -EFBIG);
 }
 
-static void test_store(void **state)
+static void
+test_store(void **state)
 {
     (void)state;
     char *dir = tmpdir_make();
@@ -213,7 +225,8 @@ static void test_store(void **state)
     tmpdir_remove(dir);
 }
 
-int main(void)
+int
+main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_round_trip), cmocka_unit_test(test_refused), cmocka_unit_test(test_keys),

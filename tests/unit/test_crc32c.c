@@ -10,7 +10,8 @@
 #include "common/crc32c.h"
 #include "common/rng.h"
 
-static void test_known(void **state)
+static void
+test_known(void **state)
 {
     (void)state;
     unsigned char bytes[32];
@@ -27,7 +28,8 @@ static void test_known(void **state)
     assert_int_equal(hq_crc32c(0, bytes, sizeof bytes), 0x46dd794eu);
 }
 
-static void test_forms_agree(void **state)
+static void
+test_forms_agree(void **state)
 {
     (void)state;
     unsigned char bytes[300];
@@ -50,7 +52,8 @@ static void test_forms_agree(void **state)
     assert_true(hq_crc32c(0, bytes, sizeof bytes) != whole);
 }
 
-int main(void)
+int
+main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_known), cmocka_unit_test(test_forms_agree)};
     return cmocka_run_group_tests(tests, NULL, NULL);

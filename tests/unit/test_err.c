@@ -10,7 +10,8 @@
 #include "common/err.h"
 #include "common/str.h"
 
-static void test_set(void **state)
+static void
+test_set(void **state)
 {
     (void)state;
     struct hq_err err = {0};
@@ -29,7 +30,8 @@ static void test_set(void **state)
     assert_int_equal(hq_err_wrap(NULL, "x"), -EINVAL);
 }
 
-static void test_os(void **state)
+static void
+test_os(void **state)
 {
     (void)state;
     assert_string_equal(hq_err_os(-ENOENT), "No such file or directory (os error 2)");
@@ -38,7 +40,8 @@ static void test_os(void **state)
     assert_string_equal(hq_err_os(99999), "Unknown error 99999 (os error 99999)");
 }
 
-static void test_wrap(void **state)
+static void
+test_wrap(void **state)
 {
     (void)state;
     struct hq_err err = {0};
@@ -46,7 +49,8 @@ static void test_wrap(void **state)
     assert_int_equal(hq_err_wrap(&err, "outer %d\nmore", 1), -ENOENT);
     assert_string_equal(err.text, "outer 1\nmore\n\nCaused by:\n    first\n    second line");
     (void)hq_err_wrap(&err, "outermost");
-    assert_string_equal(err.text, "outermost\n\nCaused by:\n    0: outer 1\n       more\n    1: first\n       second line");
+    assert_string_equal(err.text,
+                        "outermost\n\nCaused by:\n    0: outer 1\n       more\n    1: first\n       second line");
     (void)hq_err_set(&err, -ENOENT, "a");
     (void)hq_err_wrap(&err, "b");
     (void)hq_err_wrap(&err, "c");
@@ -54,7 +58,8 @@ static void test_wrap(void **state)
     assert_string_equal(err.text, "d\n\nCaused by:\n    0: c\n    1: b\n    2: a");
 }
 
-static void test_cut(void **state)
+static void
+test_cut(void **state)
 {
     (void)state;
     struct hq_err err = {0};
@@ -84,7 +89,8 @@ static void test_cut(void **state)
     }
 }
 
-int main(void)
+int
+main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_set),

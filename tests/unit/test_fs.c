@@ -18,21 +18,24 @@
 
 static char *dir;
 
-static int setup(void **state)
+static int
+setup(void **state)
 {
     (void)state;
     dir = tmpdir_make();
     return 0;
 }
 
-static int teardown(void **state)
+static int
+teardown(void **state)
 {
     (void)state;
     tmpdir_remove(dir);
     return 0;
 }
 
-static const char *path_of(const char *name)
+static const char *
+path_of(const char *name)
 {
     static char paths[4][128];
     static int next;
@@ -41,7 +44,8 @@ static const char *path_of(const char *name)
     return path;
 }
 
-static size_t entries(void) /* in dir, without . and .. */
+static size_t
+entries(void) /* in dir, without . and .. */
 {
     size_t count = 0;
     DIR *d = opendir(dir);
@@ -53,7 +57,8 @@ static size_t entries(void) /* in dir, without . and .. */
     return count - 2;
 }
 
-static void expect_file(const char *name, const char *text, mode_t mode)
+static void
+expect_file(const char *name, const char *text, mode_t mode)
 {
     struct stat st;
     HQ_AUTO(hq_buf_fini) struct hq_buf b = HQ_BUF_INIT;
@@ -63,7 +68,8 @@ static void expect_file(const char *name, const char *text, mode_t mode)
     assert_int_equal(st.st_mode & 07777, mode);
 }
 
-static void test_create(void **state)
+static void
+test_create(void **state)
 {
     (void)state;
     struct hq_err err = {0};
@@ -83,7 +89,8 @@ static void test_create(void **state)
     assert_int_equal(unlink(path_of("new")), 0);
 }
 
-static void test_replace(void **state)
+static void
+test_replace(void **state)
 {
     (void)state;
     struct hq_err err = {0};
@@ -108,7 +115,8 @@ static void test_replace(void **state)
     assert_int_equal(unlink(path_of("f")), 0);
 }
 
-static void test_links(void **state)
+static void
+test_links(void **state)
 {
     (void)state;
     struct hq_err err = {0};
@@ -125,7 +133,8 @@ static void test_links(void **state)
     assert_int_equal(unlink(path_of("l")), 0);
 }
 
-static void test_read_bounds(void **state)
+static void
+test_read_bounds(void **state)
 {
     (void)state;
     static const size_t sizes[] = {0, 1, 65535, 65536, 65537, 200000};
@@ -157,7 +166,8 @@ static void test_read_bounds(void **state)
     assert_int_equal(unlink(path_of("f")), 0);
 }
 
-static void test_open(void **state)
+static void
+test_open(void **state)
 {
     (void)state;
     HQ_AUTO(hq_fs_closep) int fd = hq_fs_open(path_of("f"), O_RDWR | O_CREAT, 0600, NULL);
@@ -172,7 +182,8 @@ static void test_open(void **state)
     assert_int_equal(unlink(path_of("f")), 0);
 }
 
-static void test_mkdirs(void **state)
+static void
+test_mkdirs(void **state)
 {
     (void)state;
     struct hq_err err = {0};
@@ -206,11 +217,12 @@ static void test_mkdirs(void **state)
     assert_int_equal(chdir(before), 0);
 }
 
-int main(void)
+int
+main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_create), cmocka_unit_test(test_replace), cmocka_unit_test(test_links),
-        cmocka_unit_test(test_read_bounds), cmocka_unit_test(test_open), cmocka_unit_test(test_mkdirs),
+        cmocka_unit_test(test_create),      cmocka_unit_test(test_replace), cmocka_unit_test(test_links),
+        cmocka_unit_test(test_read_bounds), cmocka_unit_test(test_open),    cmocka_unit_test(test_mkdirs),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -17,7 +17,8 @@ struct timer {
     struct hq_heap_node node;
 };
 
-static void test_model(void **state)
+static void
+test_model(void **state)
 {
     (void)state;
     static struct timer timers[NODES];
@@ -74,7 +75,8 @@ static void test_model(void **state)
     }
 }
 
-static void test_sorted(void **state)
+static void
+test_sorted(void **state)
 {
     (void)state;
     static struct timer timers[5000];
@@ -96,7 +98,8 @@ static void test_sorted(void **state)
     hq_heap_fini(&h);
 }
 
-int main(void)
+int
+main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_model), cmocka_unit_test(test_sorted)};
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -14,7 +14,8 @@
 
 #define AT INT64_C(1769860800123)
 
-static void test_forms(void **state)
+static void
+test_forms(void **state)
 {
     (void)state;
     static const struct {
@@ -26,14 +27,22 @@ static void test_forms(void **state)
     } cases[] = {
         {{0}, HQ_LOG_INFO, "hqd/core/job.c", "Job 1 canceled", "2026-01-31T12:00:00Z INFO Job 1 canceled\n"},
         {{0}, HQ_LOG_ERROR, "x.c", "a\nb\033[0m\\", "2026-01-31T12:00:00Z ERROR a\\nb\\x1b[0m\\\\\n"},
-        {{.is_long = true}, HQ_LOG_INFO, "hqd/core/job.c", "text", "[2026-01-31T12:00:00.123Z INFO  hqd::core::job] text\n"},
+        {{.is_long = true},
+         HQ_LOG_INFO,
+         "hqd/core/job.c",
+         "text",
+         "[2026-01-31T12:00:00.123Z INFO  hqd::core::job] text\n"},
         {{.is_long = true}, HQ_LOG_DEBUG, "main.c", "text", "[2026-01-31T12:00:00.123Z DEBUG main] text\n"},
         {{.with_color = true},
          HQ_LOG_ERROR,
          "x.c",
          "Job 99 not found",
          "\033[30m2026-01-31T12:00:00Z\033[0m \033[1m\033[31mERROR\033[0m Job 99 not found\n"},
-        {{.with_color = true}, HQ_LOG_INFO, "x.c", "t", "\033[30m2026-01-31T12:00:00Z\033[0m \033[1m\033[32mINFO\033[0m t\n"},
+        {{.with_color = true},
+         HQ_LOG_INFO,
+         "x.c",
+         "t",
+         "\033[30m2026-01-31T12:00:00Z\033[0m \033[1m\033[32mINFO\033[0m t\n"},
     };
     for (size_t i = 0; i < HQ_ARRAY_LEN(cases); i++) {
         HQ_AUTO(hq_buf_fini) struct hq_buf b = HQ_BUF_INIT;
@@ -42,7 +51,8 @@ static void test_forms(void **state)
     }
 }
 
-static void test_long_line(void **state)
+static void
+test_long_line(void **state)
 {
     (void)state;
     HQ_AUTO(hq_buf_fini) struct hq_buf text = HQ_BUF_INIT;
@@ -56,7 +66,8 @@ static void test_long_line(void **state)
     assert_true(hq_str_is_utf8(hq_buf_view(&b)));
 }
 
-static void test_levels(void **state)
+static void
+test_levels(void **state)
 {
     (void)state;
     static const struct {
@@ -64,11 +75,21 @@ static void test_levels(void **state)
         const char *filter;
         enum hq_log_level highest;
     } cases[] = {
-        {false, NULL, HQ_LOG_INFO},       {true, NULL, HQ_LOG_DEBUG},        {false, "", HQ_LOG_INFO},
-        {false, "error", HQ_LOG_ERROR},   {true, "error", HQ_LOG_ERROR},     {false, "warn", HQ_LOG_WARN},
-        {false, "debug", HQ_LOG_DEBUG},   {false, "hq=debug", HQ_LOG_DEBUG}, {false, "hyperqueue::server=trace", HQ_LOG_TRACE},
-        {false, "tokio=trace", HQ_LOG_INFO}, {false, "off", HQ_LOG_OFF},     {false, "error,hq=info", HQ_LOG_INFO},
-        {false, "nonsense", HQ_LOG_INFO}, {false, "TRACE", HQ_LOG_TRACE},    {false, ",=,hqd= warn ,", HQ_LOG_WARN},
+        {false, NULL, HQ_LOG_INFO},
+        {true, NULL, HQ_LOG_DEBUG},
+        {false, "", HQ_LOG_INFO},
+        {false, "error", HQ_LOG_ERROR},
+        {true, "error", HQ_LOG_ERROR},
+        {false, "warn", HQ_LOG_WARN},
+        {false, "debug", HQ_LOG_DEBUG},
+        {false, "hq=debug", HQ_LOG_DEBUG},
+        {false, "hyperqueue::server=trace", HQ_LOG_TRACE},
+        {false, "tokio=trace", HQ_LOG_INFO},
+        {false, "off", HQ_LOG_OFF},
+        {false, "error,hq=info", HQ_LOG_INFO},
+        {false, "nonsense", HQ_LOG_INFO},
+        {false, "TRACE", HQ_LOG_TRACE},
+        {false, ",=,hqd= warn ,", HQ_LOG_WARN},
     };
     for (size_t i = 0; i < HQ_ARRAY_LEN(cases); i++) {
         hq_log_init(cases[i].debug, cases[i].filter, false);
@@ -80,7 +101,8 @@ static void test_levels(void **state)
 }
 
 /* The whole way to stderr, which is a pipe here. */
-static void test_write(void **state)
+static void
+test_write(void **state)
 {
     (void)state;
     int fds[2];
@@ -114,7 +136,8 @@ static void test_write(void **state)
     assert_int_equal(rest.len, 0);
 }
 
-static void test_ratelimit(void **state)
+static void
+test_ratelimit(void **state)
 {
     (void)state;
     struct hq_ratelimit r = {.burst = 2, .period_ms = 1000};
@@ -133,10 +156,11 @@ static void test_ratelimit(void **state)
     assert_int_equal(dropped, 1);
 }
 
-int main(void)
+int
+main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_forms),  cmocka_unit_test(test_long_line), cmocka_unit_test(test_levels),
+        cmocka_unit_test(test_forms), cmocka_unit_test(test_long_line), cmocka_unit_test(test_levels),
         cmocka_unit_test(test_write), cmocka_unit_test(test_ratelimit),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -10,7 +10,8 @@
 
 #define KEYS 400
 
-static void check_all(const struct hq_map *m, const uint64_t *keys, const bool *is_in, const uint64_t *values)
+static void
+check_all(const struct hq_map *m, const uint64_t *keys, const bool *is_in, const uint64_t *values)
 {
     size_t inside = 0;
     for (size_t i = 0; i < KEYS; i++) {
@@ -34,7 +35,8 @@ static void check_all(const struct hq_map *m, const uint64_t *keys, const bool *
     assert_int_equal(seen, inside);
 }
 
-static void test_model(void **state)
+static void
+test_model(void **state)
 {
     (void)state;
     for (uint64_t seed = 0; seed < 3; seed++) {
@@ -47,7 +49,11 @@ static void test_model(void **state)
         hq_map_init(&m, seed * UINT64_C(0x123456789abcdef1));
         for (size_t i = 0; i < KEYS; i++) {
             /* neighbours, multiples of a large power of two, the ends of the range, and the seed itself */
-            keys[i] = i < 100 ? i : i < 200 ? (uint64_t)i << 40 : i == 200 ? UINT64_MAX : i == 201 ? m.seed + 500 : hq_rng_u64(&rng);
+            keys[i] = i < 100    ? i
+                      : i < 200  ? (uint64_t)i << 40
+                      : i == 200 ? UINT64_MAX
+                      : i == 201 ? m.seed + 500
+                                 : hq_rng_u64(&rng);
         }
         for (int step = 0; step < 20000; step++) {
             size_t i = hq_rng_below(&rng, KEYS);
@@ -78,7 +84,8 @@ static void test_model(void **state)
     }
 }
 
-static void test_pointers(void **state)
+static void
+test_pointers(void **state)
 {
     (void)state;
     struct hq_map m;
@@ -101,7 +108,8 @@ static void test_pointers(void **state)
 }
 
 /* Keys in steps of a table's size must not pile up in one place. */
-static void test_spread(void **state)
+static void
+test_spread(void **state)
 {
     (void)state;
     struct hq_map m;
@@ -119,7 +127,8 @@ static void test_spread(void **state)
     hq_map_fini(&m);
 }
 
-int main(void)
+int
+main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_model),

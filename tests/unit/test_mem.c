@@ -13,12 +13,14 @@
 
 /* Under the address sanitizer an allocation that is too large shall fail like any other. */
 const char *__asan_default_options(void);
-const char *__asan_default_options(void)
+const char *
+__asan_default_options(void)
 {
     return "allocator_may_return_null=1";
 }
 
-static void test_sizes(void **state)
+static void
+test_sizes(void **state)
 {
     (void)state;
     size_t v = 7;
@@ -43,7 +45,8 @@ static void test_sizes(void **state)
     free(p);
 }
 
-static void test_zeroed(void **state)
+static void
+test_zeroed(void **state)
 {
     (void)state;
     static const unsigned char zero[64];
@@ -60,7 +63,8 @@ static void test_zeroed(void **state)
     hq_mem_freep(&p);
 }
 
-static void test_grow(void **state)
+static void
+test_grow(void **state)
 {
     (void)state;
     uint32_t *v = NULL;
@@ -85,7 +89,8 @@ static void test_grow(void **state)
     free(v);
 }
 
-static void test_arena(void **state)
+static void
+test_arena(void **state)
 {
     (void)state;
     struct hq_arena a;
@@ -122,7 +127,8 @@ static void test_arena(void **state)
     assert_int_equal(a.total_bytes, 0);
 }
 
-static void test_arena_limit(void **state)
+static void
+test_arena_limit(void **state)
 {
     (void)state;
     struct hq_arena a;
@@ -144,7 +150,8 @@ static void test_arena_limit(void **state)
 }
 
 /* A large object does not waste the block that small ones are taken from. */
-static void test_arena_large(void **state)
+static void
+test_arena_large(void **state)
 {
     (void)state;
     struct hq_arena a;
@@ -156,7 +163,8 @@ static void test_arena_large(void **state)
     hq_arena_fini(&a);
 }
 
-int main(void)
+int
+main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_sizes), cmocka_unit_test(test_zeroed),      cmocka_unit_test(test_grow),

@@ -13,12 +13,14 @@
 #include "common/num.h"
 #include "common/rng.h"
 
-static struct hq_str str_of(const char *s)
+static struct hq_str
+str_of(const char *s)
 {
     return hq_str_from(s);
 }
 
-static void test_integers(void **state)
+static void
+test_integers(void **state)
 {
     (void)state;
     static const struct {
@@ -76,7 +78,8 @@ static void test_integers(void **state)
     }
 }
 
-static void test_separators(void **state)
+static void
+test_separators(void **state)
 {
     (void)state;
     uint32_t v = 0;
@@ -97,7 +100,8 @@ static void test_separators(void **state)
     assert_int_equal(hq_num_u32_sep(hq_str_make("1\0002", 3), &v, NULL), -EINVAL);
 }
 
-static void test_integer_texts(void **state)
+static void
+test_integer_texts(void **state)
 {
     (void)state;
     struct hq_err err = {0};
@@ -113,7 +117,8 @@ static void test_integer_texts(void **state)
     assert_string_equal(err.text, "number too small to fit in target type");
 }
 
-static void test_bytes(void **state)
+static void
+test_bytes(void **state)
 {
     (void)state;
     static const struct {
@@ -144,7 +149,8 @@ static void test_bytes(void **state)
     }
 }
 
-static void test_fixed_point(void **state)
+static void
+test_fixed_point(void **state)
 {
     (void)state;
     static const struct {
@@ -183,10 +189,12 @@ static void test_fixed_point(void **state)
     }
 }
 
-static void test_float_parse(void **state)
+static void
+test_float_parse(void **state)
 {
     (void)state;
-    static const char *const bad[] = {"x", "inf", "nan", "-inf", "0x10", "1e", "1e+", ".", "1.2.3", " 1", "1 ", "1e400", "--1"};
+    static const char *const bad[] = {"x", "inf",   "nan", "-inf", "0x10",  "1e", "1e+",
+                                      ".", "1.2.3", " 1",  "1 ",   "1e400", "--1"};
     static const struct {
         const char *text;
         double v;
@@ -208,7 +216,8 @@ static void test_float_parse(void **state)
     assert_int_equal(hq_num_f64(hq_buf_view(&huge), &v, &err), -EINVAL);
 }
 
-static void test_float_print(void **state)
+static void
+test_float_print(void **state)
 {
     (void)state;
     static const struct {
@@ -248,7 +257,8 @@ static void test_float_print(void **state)
 }
 
 /* Whatever is printed reads back the same, and no shorter text does. */
-static void test_float_round_trip(void **state)
+static void
+test_float_round_trip(void **state)
 {
     (void)state;
     struct hq_rng rng;
@@ -291,7 +301,8 @@ static void test_float_round_trip(void **state)
 #define S HQ_NS_PER_S
 #define PBS "Could not parse PBS walltime. Use either `HH:MM:SS` or humantime format (2hours): "
 
-static void test_duration_cli(void **state)
+static void
+test_duration_cli(void **state)
 {
     (void)state;
     static const struct {
@@ -358,7 +369,8 @@ static void test_duration_cli(void **state)
     }
 }
 
-static void test_duration_human(void **state)
+static void
+test_duration_human(void **state)
 {
     (void)state;
     static const struct {
@@ -377,8 +389,9 @@ static void test_duration_human(void **state)
         {"1s,", "invalid character at 2"},
         {"1_0s", "invalid character at 1"},
         {"300years", "number is too large"},
-        {"1fortnight", "unknown time unit \"fortnight\", supported units: ns, us, ms, sec, min, hours, days, weeks, months, "
-                       "years (and few variations)"},
+        {"1fortnight",
+         "unknown time unit \"fortnight\", supported units: ns, us, ms, sec, min, hours, days, weeks, months, "
+         "years (and few variations)"},
     };
     for (size_t i = 0; i < HQ_ARRAY_LEN(cases); i++) {
         struct hq_err err = {0};
@@ -394,7 +407,8 @@ static void test_duration_human(void **state)
     assert_true(hq_duration_parse_human(str_of("1\xff"), &ns, NULL) < 0);
 }
 
-static void test_duration_units(void **state)
+static void
+test_duration_units(void **state)
 {
     (void)state;
     static const struct {
@@ -427,7 +441,8 @@ static void test_duration_units(void **state)
     }
 }
 
-static void test_duration_print(void **state)
+static void
+test_duration_print(void **state)
 {
     (void)state;
     static const struct {
@@ -469,7 +484,8 @@ static void test_duration_print(void **state)
     assert_true(hq_ms_from_ns_up(1000001) == 2);
 }
 
-static void test_dates(void **state)
+static void
+test_dates(void **state)
 {
     (void)state;
     static const struct {
@@ -499,7 +515,8 @@ static void test_dates(void **state)
 }
 
 /* Every day of 1200 years follows the one before. */
-static void test_date_calendar(void **state)
+static void
+test_date_calendar(void **state)
 {
     (void)state;
     static const uint32_t lengths[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
@@ -519,7 +536,8 @@ static void test_date_calendar(void **state)
     }
 }
 
-static void test_date_cells(void **state)
+static void
+test_date_cells(void **state)
 {
     (void)state;
     struct {
@@ -550,14 +568,17 @@ static void test_date_cells(void **state)
     assert_string_equal(b.ptr, "31.12.1969 23:00:00");
 }
 
-int main(void)
+int
+main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_integers),       cmocka_unit_test(test_separators),     cmocka_unit_test(test_integer_texts),
-        cmocka_unit_test(test_bytes),          cmocka_unit_test(test_fixed_point),    cmocka_unit_test(test_float_parse),
+        cmocka_unit_test(test_integers),       cmocka_unit_test(test_separators),
+        cmocka_unit_test(test_integer_texts),  cmocka_unit_test(test_bytes),
+        cmocka_unit_test(test_fixed_point),    cmocka_unit_test(test_float_parse),
         cmocka_unit_test(test_float_print),    cmocka_unit_test(test_float_round_trip),
-        cmocka_unit_test(test_duration_cli),   cmocka_unit_test(test_duration_human), cmocka_unit_test(test_duration_units),
-        cmocka_unit_test(test_duration_print), cmocka_unit_test(test_dates),          cmocka_unit_test(test_date_calendar),
+        cmocka_unit_test(test_duration_cli),   cmocka_unit_test(test_duration_human),
+        cmocka_unit_test(test_duration_units), cmocka_unit_test(test_duration_print),
+        cmocka_unit_test(test_dates),          cmocka_unit_test(test_date_calendar),
         cmocka_unit_test(test_date_cells),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -7,7 +7,8 @@
 
 #include "common/parse.h"
 
-static void test_texts(void **state)
+static void
+test_texts(void **state)
 {
     (void)state;
     static const struct {
@@ -67,7 +68,8 @@ static void test_texts(void **state)
 }
 
 /* A huge input is shown around the fault only, and the mark stays below it. */
-static void test_long_input(void **state)
+static void
+test_long_input(void **state)
 {
     (void)state;
     static const size_t places[] = {0, 5, 150, 50000, 99950, 100000};
@@ -96,7 +98,8 @@ static void test_long_input(void **state)
     }
 }
 
-static void test_colors(void **state)
+static void
+test_colors(void **state)
 {
     (void)state;
     static const struct {
@@ -107,7 +110,8 @@ static void test_colors(void **state)
          "  3-1\n"
          "  |\n"
          "  --- Invalid range\n",
-         "Unexpected end of input found while attempting to parse \033[33mInteger range\033[0m, expected something else:\n"
+         "Unexpected end of input found while attempting to parse \033[33mInteger range\033[0m, expected something "
+         "else:\n"
          "  \033[31m3-1\033[0m\n"
          "  \033[31m|\033[0m\n"
          "  \033[31m--- \033[0m\033[31mInvalid range\033[0m\n"},
@@ -138,7 +142,8 @@ static void test_colors(void **state)
     }
 }
 
-static void test_steps(void **state)
+static void
+test_steps(void **state)
 {
     (void)state;
     struct hq_str s = HQ_STR(" \t12_3x");
@@ -151,7 +156,8 @@ static void test_steps(void **state)
     assert_int_equal(hq_parse_digits(HQ_STR_NULL, 0), 0);
 }
 
-int main(void)
+int
+main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_texts),

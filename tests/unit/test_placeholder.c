@@ -7,7 +7,8 @@
 
 #include "common/placeholder.h"
 
-static struct hq_placeholders some(void)
+static struct hq_placeholders
+some(void)
 {
     struct hq_placeholders p = {0};
     hq_placeholders_set(&p, HQ_PH_JOB_ID, HQ_STR("7"));
@@ -16,7 +17,8 @@ static struct hq_placeholders some(void)
     return p;
 }
 
-static void test_fill(void **state)
+static void
+test_fill(void **state)
 {
     (void)state;
     static const struct {
@@ -46,10 +48,13 @@ static void test_fill(void **state)
     }
     HQ_AUTO(hq_buf_fini) struct hq_buf b = HQ_BUF_INIT;
     hq_placeholder_fill(&b, hq_str_make("\xff\0%{JOB_ID}\0", 12), &p);
-    assert_true(hq_str_eq(hq_buf_view(&b), hq_str_make("\xff\0" "7\0", 4)));
+    assert_true(hq_str_eq(hq_buf_view(&b), hq_str_make("\xff\0"
+                                                       "7\0",
+                                                       4)));
 }
 
-static void test_paths(void **state)
+static void
+test_paths(void **state)
 {
     (void)state;
     static const struct {
@@ -72,7 +77,8 @@ static void test_paths(void **state)
     }
 }
 
-static void test_names(void **state)
+static void
+test_names(void **state)
 {
     (void)state;
     for (int i = 0; i < HQ_PLACEHOLDERS; i++) {
@@ -80,11 +86,13 @@ static void test_names(void **state)
         hq_buf_printf(&b, "%%{%s}", hq_placeholder_name((enum hq_placeholder)i));
         assert_int_equal(hq_placeholder_bits(hq_buf_view(&b)), HQ_PH_BIT(i));
     }
-    assert_int_equal(hq_placeholder_bits(HQ_STR("%{CWD}/%{TASK_ID}%{FOO}")), HQ_PH_BIT(HQ_PH_CWD) | HQ_PH_BIT(HQ_PH_TASK_ID));
+    assert_int_equal(hq_placeholder_bits(HQ_STR("%{CWD}/%{TASK_ID}%{FOO}")),
+                     HQ_PH_BIT(HQ_PH_CWD) | HQ_PH_BIT(HQ_PH_TASK_ID));
     assert_int_equal(hq_placeholder_bits(HQ_STR_NULL), 0);
 }
 
-static void test_unknown(void **state)
+static void
+test_unknown(void **state)
 {
     (void)state;
     static const struct {
@@ -110,7 +118,8 @@ static void test_unknown(void **state)
     }
 }
 
-int main(void)
+int
+main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_fill),

@@ -13,7 +13,8 @@
 #define TOKEN "Unexpected token found while attempting to parse "
 #define END "Unexpected end of input found while attempting to parse "
 
-static int setup(void **state)
+static int
+setup(void **state)
 {
     static struct hq_arena arena;
     hq_arena_init(&arena, 0);
@@ -21,13 +22,15 @@ static int setup(void **state)
     return 0;
 }
 
-static int teardown(void **state)
+static int
+teardown(void **state)
 {
     hq_arena_fini(*state);
     return 0;
 }
 
-static void test_good(void **state)
+static void
+test_good(void **state)
 {
     static const struct {
         const char *text;
@@ -71,7 +74,8 @@ static void test_good(void **state)
     }
 }
 
-static void test_bad_cpus(void **state)
+static void
+test_bad_cpus(void **state)
 {
     static const struct {
         const char *text;
@@ -81,19 +85,26 @@ static void test_bad_cpus(void **state)
         {"x", TOKEN "resource kind, expected range or sum:\n  x\n  |\n  --- Unexpected token `x`\n"},
         {"no-ht", TOKEN "resource kind, expected range or sum:\n  no-ht\n  |\n  --- Unexpected token `no`\n"},
         {"-1", TOKEN "number, expected [ or range or sum:\n  -1\n  |\n  --- Unexpected token `-`\n"},
-        {"[]", END "resource kind, expected something else:\n  []\n  |\n  --- List has to contain at least a single element\n"},
-        {"[[]]", END "resource kind, expected something else:\n  [[]]\n   |\n   --- Each group has to contain at least a single element\n"},
+        {"[]", END
+         "resource kind, expected something else:\n  []\n  |\n  --- List has to contain at least a single element\n"},
+        {"[[]]", END "resource kind, expected something else:\n  [[]]\n   |\n   --- Each group has to contain at least "
+                     "a single element\n"},
         {"[1,1]", END "resource kind, expected something else:\n  [1,1]\n  |\n  --- List items have to be unique\n"},
-        {"[[1,1]]", END "resource kind, expected something else:\n  [[1,1]]\n  |\n  --- Group items have to be unique\n"},
+        {"[[1,1]]",
+         END "resource kind, expected something else:\n  [[1,1]]\n  |\n  --- Group items have to be unique\n"},
         {"2x", END "number, expected something else:\n  2x\n    |\n    --- Unexpected end of input\n"},
         {"4x4x4", TOKEN "number, expected <end of input> or _:\n  4x4x4\n     |\n     --- Unexpected token `x`\n"},
-        {"range(5-2)", END "resource kind, expected something else:\n  range(5-2)\n  |\n  --- Start must be greater or equal to end\n"},
+        {"range(5-2)", END
+         "resource kind, expected something else:\n  range(5-2)\n  |\n  --- Start must be greater or equal to end\n"},
         {"range(5)", TOKEN "number, expected - or _:\n  range(5)\n         |\n         --- Unexpected token `)`\n"},
         {"sum()", TOKEN "number, expected something else:\n  sum()\n      |\n      --- Unexpected token `)`\n"},
         {"[1,2", END "resource kind, expected , or ]:\n  [1,2\n      |\n      --- Unexpected end of input\n"},
-        {"4294967296", END "resource kind, expected something else:\n  4294967296\n  |\n  --- Cannot parse as 4-byte unsigned integer\n"},
-        {"0x3", END "resource kind, expected something else:\n  0x3\n  |\n  --- List has to contain at least a single element\n"},
-        {"3x0", END "resource kind, expected something else:\n  3x0\n  |\n  --- Each group has to contain at least a single element\n"},
+        {"4294967296", END
+         "resource kind, expected something else:\n  4294967296\n  |\n  --- Cannot parse as 4-byte unsigned integer\n"},
+        {"0x3", END
+         "resource kind, expected something else:\n  0x3\n  |\n  --- List has to contain at least a single element\n"},
+        {"3x0", END "resource kind, expected something else:\n  3x0\n  |\n  --- Each group has to contain at least a "
+                    "single element\n"},
     };
     for (size_t i = 0; i < HQ_ARRAY_LEN(cases); i++) {
         struct hq_pool p = {0};
@@ -103,7 +114,8 @@ static void test_bad_cpus(void **state)
     }
 }
 
-static void test_bad_defs(void **state)
+static void
+test_bad_defs(void **state)
 {
     static const struct {
         const char *text;
@@ -112,11 +124,14 @@ static void test_bad_defs(void **state)
         {"foo", END "resource name, expected =:\n  foo\n     |\n     --- Unexpected end of input\n"},
         {"foo=", END "number, expected [ or range or sum:\n  foo=\n      |\n      --- Unexpected end of input\n"},
         {"foo=8", END "number, expected _ or x:\n  foo=8\n       |\n       --- Unexpected end of input\n"},
-        {"foo=sum(1.23456)", END "sum, expected something else:\n  foo=sum(1.23456)\n          |\n          --- Resource precision exceeded\n"},
-        {"foo=sum(x)", TOKEN "number, expected something else:\n  foo=sum(x)\n          |\n          --- Unexpected token `x`\n"},
+        {"foo=sum(1.23456)", END
+         "sum, expected something else:\n  foo=sum(1.23456)\n          |\n          --- Resource precision exceeded\n"},
+        {"foo=sum(x)",
+         TOKEN "number, expected something else:\n  foo=sum(x)\n          |\n          --- Unexpected token `x`\n"},
         {"f_o=sum(1)", TOKEN "resource name, expected =:\n  f_o=sum(1)\n   |\n   --- Unexpected token `_`\n"},
         {"1f=sum(1)", TOKEN "resource name, expected identifier:\n  1f=sum(1)\n  |\n  --- Unexpected token `1`\n"},
-        {"foo=[]", END "resource kind, expected something else:\n  foo=[]\n      |\n      --- List has to contain at least a single element\n"},
+        {"foo=[]", END "resource kind, expected something else:\n  foo=[]\n      |\n      --- List has to contain at "
+                       "least a single element\n"},
     };
     for (size_t i = 0; i < HQ_ARRAY_LEN(cases); i++) {
         struct hq_pool p = {0};
@@ -129,15 +144,32 @@ static void test_bad_defs(void **state)
     assert_true(hq_str_is(p.name, "gpus/amd"));
 }
 
-static void test_strange(void **state)
+static void
+test_strange(void **state)
 {
     static const struct hq_str texts[] = {
-        {.ptr = "[1\0,\0", .len = 5}, {.ptr = "[\"a", .len = 3}, {.ptr = "[\xff", .len = 2},        {.ptr = "[[1],2]", .len = 7},
-        {.ptr = "[1,[2]]", .len = 7},  {.ptr = "[1,]", .len = 4}, {.ptr = "[,1]", .len = 4},         {.ptr = "[[1],]", .len = 6},
-        {.ptr = "[[1]", .len = 4},     {.ptr = "[1]x", .len = 4}, {.ptr = "range(1-2)3", .len = 11}, {.ptr = "sum(1", .len = 5},
-        {.ptr = "sum1", .len = 4},     {.ptr = "[1 2]", .len = 5}, {.ptr = "[a\"b\"]", .len = 6},    {.ptr = "2 x 2", .len = 5},
-        {.ptr = "range(1-4294967296)", .len = 19}, {.ptr = "list()", .len = 6}, {.ptr = "[\"\",\"\"]", .len = 7},
-        {.ptr = "300x2", .len = 5},    {.ptr = "2x40000", .len = 7}, {.ptr = "4294967295x4294967295", .len = 21},
+        {.ptr = "[1\0,\0", .len = 5},
+        {.ptr = "[\"a", .len = 3},
+        {.ptr = "[\xff", .len = 2},
+        {.ptr = "[[1],2]", .len = 7},
+        {.ptr = "[1,[2]]", .len = 7},
+        {.ptr = "[1,]", .len = 4},
+        {.ptr = "[,1]", .len = 4},
+        {.ptr = "[[1],]", .len = 6},
+        {.ptr = "[[1]", .len = 4},
+        {.ptr = "[1]x", .len = 4},
+        {.ptr = "range(1-2)3", .len = 11},
+        {.ptr = "sum(1", .len = 5},
+        {.ptr = "sum1", .len = 4},
+        {.ptr = "[1 2]", .len = 5},
+        {.ptr = "[a\"b\"]", .len = 6},
+        {.ptr = "2 x 2", .len = 5},
+        {.ptr = "range(1-4294967296)", .len = 19},
+        {.ptr = "list()", .len = 6},
+        {.ptr = "[\"\",\"\"]", .len = 7},
+        {.ptr = "300x2", .len = 5},
+        {.ptr = "2x40000", .len = 7},
+        {.ptr = "4294967295x4294967295", .len = 21},
     };
     for (size_t i = 0; i < HQ_ARRAY_LEN(texts); i++) {
         struct hq_pool p = {0};
@@ -171,7 +203,8 @@ static void test_strange(void **state)
 }
 
 /* Pools from "name=kind" words separated by blanks; the name cpus takes a plain number too. */
-static struct hq_pools make(struct hq_arena *arena, const char *text)
+static struct hq_pools
+make(struct hq_arena *arena, const char *text)
 {
     struct hq_pools pools = {.v = hq_arena_array(arena, 16, sizeof *pools.v)};
     struct hq_str rest = hq_str_from(text);
@@ -184,7 +217,8 @@ static struct hq_pools make(struct hq_arena *arena, const char *text)
     return pools;
 }
 
-static void test_sort_and_check(void **state)
+static void
+test_sort_and_check(void **state)
 {
     static const struct {
         const char *text;
@@ -219,7 +253,8 @@ static void test_sort_and_check(void **state)
 }
 
 /* What a peer could send. */
-static void test_check_of_foreign(void **state)
+static void
+test_check_of_foreign(void **state)
 {
     (void)state;
     struct hq_str values[2] = {HQ_STR("a"), HQ_STR("b")};
@@ -274,7 +309,8 @@ static void test_check_of_foreign(void **state)
     assert_int_equal(hq_pools_check(&pools, NULL), -E2BIG);
 }
 
-static void test_coupling(void **state)
+static void
+test_coupling(void **state)
 {
     static const struct {
         const char *pools;
@@ -326,10 +362,11 @@ static void test_coupling(void **state)
     assert_int_equal(hq_coupling_parse(&pools, hq_buf_view(&many), *state, NULL), -E2BIG);
 }
 
-static void test_printing(void **state)
+static void
+test_printing(void **state)
 {
-    struct hq_pools pools =
-        make(*state, "cpus=[[0,1],[2,3]] gpus/nvidia=[a,\"b\"] mem=sum(2048.5) foo=range(10-12) bar=[[1,2],[3]] one=[7]");
+    struct hq_pools pools = make(
+        *state, "cpus=[[0,1],[2,3]] gpus/nvidia=[a,\"b\"] mem=sum(2048.5) foo=range(10-12) bar=[[1,2],[3]] one=[7]");
     assert_int_equal(hq_pools_sort(&pools, NULL), 0);
     assert_int_equal(hq_coupling_parse(&pools, HQ_STR("cpus[0]:bar[1]=3,cpus[1]:bar[0]"), *state, NULL), 0);
     HQ_AUTO(hq_buf_fini) struct hq_buf b = HQ_BUF_INIT;
@@ -339,7 +376,8 @@ static void test_printing(void **state)
     hq_pools_copy(&copy, &pools, *state);
     hq_buf_clear(&b);
     hq_pools_print_summary(&copy, "\n", ": ", &b);
-    assert_string_equal(b.ptr, "bar: 1x1 1x2 [coupled]\ncpus: 2x2 [coupled]\nfoo: 3\ngpus/nvidia: 2\nmem: 2.00 GiB\none: 1");
+    assert_string_equal(b.ptr,
+                        "bar: 1x1 1x2 [coupled]\ncpus: 2x2 [coupled]\nfoo: 3\ngpus/nvidia: 2\nmem: 2.00 GiB\none: 1");
     static const struct {
         const char *text;
         const char *printed;
@@ -359,11 +397,12 @@ static void test_printing(void **state)
     }
 }
 
-int main(void)
+int
+main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_good),    cmocka_unit_test(test_bad_cpus),       cmocka_unit_test(test_bad_defs),
-        cmocka_unit_test(test_strange), cmocka_unit_test(test_sort_and_check), cmocka_unit_test(test_check_of_foreign),
+        cmocka_unit_test(test_good),     cmocka_unit_test(test_bad_cpus),       cmocka_unit_test(test_bad_defs),
+        cmocka_unit_test(test_strange),  cmocka_unit_test(test_sort_and_check), cmocka_unit_test(test_check_of_foreign),
         cmocka_unit_test(test_coupling), cmocka_unit_test(test_printing),
     };
     return cmocka_run_group_tests(tests, setup, teardown);

@@ -22,14 +22,16 @@
 #define LONG_MS 60000 /* an end, not a wait */
 
 /* Runs a shell line to its end. */
-static int run(const char *line, const char *in, struct hq_buf *out, struct hq_buf *errors, int *status)
+static int
+run(const char *line, const char *in, struct hq_buf *out, struct hq_buf *errors, int *status)
 {
-    char *argv[] = {(char *)(uintptr_t)"sh", (char *)(uintptr_t)"-c", (char *)(uintptr_t)line, NULL};
+    char *argv[] = {(char *)(uintptr_t) "sh", (char *)(uintptr_t) "-c", (char *)(uintptr_t)line, NULL};
     struct hq_proc_conf conf = {.path = "/bin/sh", .argv = argv};
     return hq_proc_run(&conf, hq_str_from(in), out, errors, 1 << 20, LONG_MS, status, NULL);
 }
 
-static void test_run(void **state)
+static void
+test_run(void **state)
 {
     (void)state;
     static const struct {
@@ -60,7 +62,8 @@ static void test_run(void **state)
     }
 }
 
-static void test_run_bounds(void **state)
+static void
+test_run_bounds(void **state)
 {
     (void)state;
     HQ_AUTO(hq_buf_fini) struct hq_buf out = HQ_BUF_INIT;
@@ -77,7 +80,7 @@ static void test_run_bounds(void **state)
     assert_true(pid > 1);
     assert_int_equal(kill((pid_t)pid, SIGKILL), 0);
     /* a deadline kills */
-    char *argv[] = {(char *)(uintptr_t)"sleep", (char *)(uintptr_t)"1000", NULL};
+    char *argv[] = {(char *)(uintptr_t) "sleep", (char *)(uintptr_t) "1000", NULL};
     struct hq_proc_conf conf = {.path = "sleep", .argv = argv};
     struct hq_err err = {0};
     assert_int_equal(hq_proc_run(&conf, HQ_STR_NULL, &out, &errors, 10, 50, &status, &err), -ETIMEDOUT);
@@ -90,12 +93,14 @@ static void test_run_bounds(void **state)
     assert_true(hq_str_is(hq_str_trim(hq_buf_view(&out)), "500000"));
 }
 
-static void test_environment_and_dir(void **state)
+static void
+test_environment_and_dir(void **state)
 {
     (void)state;
-    char *argv[] = {(char *)(uintptr_t)"sh", (char *)(uintptr_t)"-c",
-                    (char *)(uintptr_t)"pwd; echo $A; echo $HOME; cat <&7; (echo no >&9) 2>/dev/null || echo closed", NULL};
-    char *envp[] = {(char *)(uintptr_t)"A=b c", (char *)(uintptr_t)"PATH=/usr/bin:/bin", NULL};
+    char *argv[] = {(char *)(uintptr_t) "sh", (char *)(uintptr_t) "-c",
+                    (char *)(uintptr_t) "pwd; echo $A; echo $HOME; cat <&7; (echo no >&9) 2>/dev/null || echo closed",
+                    NULL};
+    char *envp[] = {(char *)(uintptr_t) "A=b c", (char *)(uintptr_t) "PATH=/usr/bin:/bin", NULL};
     int fds[2], other[2];
     assert_int_equal(pipe2(fds, O_CLOEXEC), 0);
     assert_int_equal(pipe2(other, O_CLOEXEC), 0);
@@ -103,7 +108,8 @@ static void test_environment_and_dir(void **state)
     assert_int_equal(write(fds[1], "from seven\n", 11), 11);
     close(fds[1]);
     struct hq_proc_fd extra[] = {{.from = fds[0], .to = 7}};
-    struct hq_proc_conf conf = {.path = "/bin/sh", .argv = argv, .envp = envp, .dir = "/usr", .fds = extra, .fd_count = 1};
+    struct hq_proc_conf conf = {
+        .path = "/bin/sh", .argv = argv, .envp = envp, .dir = "/usr", .fds = extra, .fd_count = 1};
     HQ_AUTO(hq_buf_fini) struct hq_buf out = HQ_BUF_INIT;
     HQ_AUTO(hq_buf_fini) struct hq_buf errors = HQ_BUF_INIT;
     int status = -1;
@@ -114,7 +120,8 @@ static void test_environment_and_dir(void **state)
     close(other[1]);
 }
 
-static void test_start_failures(void **state)
+static void
+test_start_failures(void **state)
 {
     (void)state;
     static const struct {
@@ -123,13 +130,16 @@ static void test_start_failures(void **state)
         int rc;
         const char *text;
     } cases[] = {
-        {"/no/such/program", NULL, -ENOENT, "Cannot start /no/such/program (exec): No such file or directory (os error 2)"},
-        {"no-such-program-anywhere", NULL, -ENOENT, "Cannot start no-such-program-anywhere: No such file or directory (os error 2)"},
+        {"/no/such/program", NULL, -ENOENT,
+         "Cannot start /no/such/program (exec): No such file or directory (os error 2)"},
+        {"no-such-program-anywhere", NULL, -ENOENT,
+         "Cannot start no-such-program-anywhere: No such file or directory (os error 2)"},
         {"/etc/passwd", NULL, -EACCES, "Cannot start /etc/passwd (exec): Permission denied (os error 13)"},
-        {"/bin/true", "/no/such", -ENOENT, "Cannot start /bin/true (working directory): No such file or directory (os error 2)"},
+        {"/bin/true", "/no/such", -ENOENT,
+         "Cannot start /bin/true (working directory): No such file or directory (os error 2)"},
     };
     for (size_t i = 0; i < HQ_ARRAY_LEN(cases); i++) {
-        char *argv[] = {(char *)(uintptr_t)"x", NULL};
+        char *argv[] = {(char *)(uintptr_t) "x", NULL};
         struct hq_proc_conf conf = {.path = cases[i].path, .argv = argv, .dir = cases[i].dir};
         struct hq_proc p = HQ_PROC_INIT;
         struct hq_err err = {0};
@@ -142,13 +152,14 @@ static void test_start_failures(void **state)
     assert_int_equal(errno, ECHILD);
 }
 
-static void test_wait_and_kill(void **state)
+static void
+test_wait_and_kill(void **state)
 {
     (void)state;
-    char *argv[] = {(char *)(uintptr_t)"sleep", (char *)(uintptr_t)"1000", NULL};
+    char *argv[] = {(char *)(uintptr_t) "sleep", (char *)(uintptr_t) "1000", NULL};
     struct hq_proc_fd null_fds[] = {{.from = -1, .to = 0}, {.from = -1, .to = 1}, {.from = -1, .to = 2}};
-    struct hq_proc_conf conf = {.path = "sleep", .argv = argv, .fds = null_fds, .fd_count = 3, .new_session = true,
-                                .death_signal = SIGKILL};
+    struct hq_proc_conf conf = {
+        .path = "sleep", .argv = argv, .fds = null_fds, .fd_count = 3, .new_session = true, .death_signal = SIGKILL};
     struct hq_proc p = HQ_PROC_INIT;
     int status = -1;
     assert_int_equal(hq_proc_kill(&p, SIGTERM), -ESRCH);
@@ -164,7 +175,8 @@ static void test_wait_and_kill(void **state)
 }
 
 /* Sources that are targets of others. */
-static void test_crossed_fds(void **state)
+static void
+test_crossed_fds(void **state)
 {
     (void)state;
     int a[2], b[2];
@@ -176,7 +188,7 @@ static void test_crossed_fds(void **state)
     close(b[1]);
     char line[64];
     (void)snprintf(line, sizeof line, "cat <&%d; cat <&%d", a[0], b[0]);
-    char *argv[] = {(char *)(uintptr_t)"bash", (char *)(uintptr_t)"-c", line, NULL};
+    char *argv[] = {(char *)(uintptr_t) "bash", (char *)(uintptr_t) "-c", line, NULL};
     struct hq_proc_fd fds[] = {{.from = a[0], .to = b[0]}, {.from = b[0], .to = a[0]}};
     struct hq_proc_conf conf = {.path = "bash", .argv = argv, .fds = fds, .fd_count = 2};
     HQ_AUTO(hq_buf_fini) struct hq_buf out = HQ_BUF_INIT;
@@ -188,7 +200,8 @@ static void test_crossed_fds(void **state)
     close(b[0]);
 }
 
-static void test_siblings(void **state)
+static void
+test_siblings(void **state)
 {
     (void)state;
     char self[4096];
@@ -205,7 +218,8 @@ static void test_siblings(void **state)
     assert_non_null(strstr(err.text, "no-such-sibling"));
 }
 
-static void test_notify(void **state)
+static void
+test_notify(void **state)
 {
     (void)state;
     struct sockaddr_un addr = {.sun_family = AF_UNIX};
@@ -234,7 +248,8 @@ static void test_notify(void **state)
     unsetenv("NOTIFY_SOCKET");
 }
 
-static void test_watchdog(void **state)
+static void
+test_watchdog(void **state)
 {
     (void)state;
     char pid[20];
@@ -253,12 +268,19 @@ static void test_watchdog(void **state)
     assert_int_equal(hq_sdnotify_watchdog_ms(), 0);
 }
 
-int main(void)
+int
+main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_run),            cmocka_unit_test(test_run_bounds),  cmocka_unit_test(test_environment_and_dir),
-        cmocka_unit_test(test_start_failures), cmocka_unit_test(test_wait_and_kill), cmocka_unit_test(test_crossed_fds),
-        cmocka_unit_test(test_siblings),       cmocka_unit_test(test_notify),      cmocka_unit_test(test_watchdog),
+        cmocka_unit_test(test_run),
+        cmocka_unit_test(test_run_bounds),
+        cmocka_unit_test(test_environment_and_dir),
+        cmocka_unit_test(test_start_failures),
+        cmocka_unit_test(test_wait_and_kill),
+        cmocka_unit_test(test_crossed_fds),
+        cmocka_unit_test(test_siblings),
+        cmocka_unit_test(test_notify),
+        cmocka_unit_test(test_watchdog),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

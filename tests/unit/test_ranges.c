@@ -12,7 +12,8 @@
 #include "common/ranges.h"
 #include "common/rng.h"
 
-static void test_good(void **state)
+static void
+test_good(void **state)
 {
     (void)state;
     static const struct {
@@ -55,24 +56,29 @@ static void test_good(void **state)
     }
 }
 
-#define INVALID(text)                                                                                                      "Unexpected end of input found while attempting to parse Integer range, expected something else:\n  " text                 "\n  |\n  --- Invalid range\n"
+#define INVALID(text)                                                                                                  \
+    "Unexpected end of input found while attempting to parse Integer range, expected something else:\n  " text         \
+    "\n  |\n  --- Invalid range\n"
 
-static void test_bad(void **state)
+static void
+test_bad(void **state)
 {
     (void)state;
     static const struct {
         const char *text;
         const char *error;
     } cases[] = {
-        {"", "Unexpected end of input found while attempting to parse number, expected something else:\n(the input was empty)"},
+        {"", "Unexpected end of input found while attempting to parse number, expected something else:\n(the input was "
+             "empty)"},
         {"3-1", INVALID("3-1")},
         {"5:2", INVALID("5:2")},
         {"5-5:1", INVALID("5-5:1")},
         {"1-3:0", INVALID("1-3:0")},
         {"1-3:5", INVALID("1-3:5")},
         {"0-4294967295", INVALID("0-4294967295")},
-        {"1-2-3", "Unexpected token found while attempting to parse Integer range, expected , or : or <end of input> or _:\n"
-                  "  1-2-3\n     |\n     --- Unexpected token `-`\n"},
+        {"1-2-3",
+         "Unexpected token found while attempting to parse Integer range, expected , or : or <end of input> or _:\n"
+         "  1-2-3\n     |\n     --- Unexpected token `-`\n"},
         {"0-10,5", "Unexpected end of input found, expected something else:\n  0-10,5\n  |\n  --- Ranges overlap\n"},
         {"1,1", "Unexpected end of input found, expected something else:\n  1,1\n  |\n  --- Ranges overlap\n"},
         {"12-x", "Unexpected token found while attempting to parse number, expected something else:\n"
@@ -89,7 +95,8 @@ static void test_bad(void **state)
                          "  1-4294967296\n    |\n    --- Cannot parse as 4-byte unsigned integer\n"},
         {"all", "Unexpected token found while attempting to parse number, expected something else:\n"
                 "  all\n  |\n  --- Unexpected token `a`\n"},
-        {"5x", "Unexpected token found while attempting to parse Integer range, expected , or - or : or <end of input> or _:\n"
+        {"5x", "Unexpected token found while attempting to parse Integer range, expected , or - or : or <end of input> "
+               "or _:\n"
                "  5x\n   |\n   --- Unexpected token `x`\n"},
         {"5 6", "Unexpected token found while attempting to parse Integer range, expected , or <end of input>:\n"
                 "  5 6\n    |\n    --- Unexpected token `6`\n"},
@@ -105,14 +112,19 @@ static void test_bad(void **state)
     }
 }
 
-static void test_strange_bytes(void **state)
+static void
+test_strange_bytes(void **state)
 {
     (void)state;
     static const struct hq_str texts[] = {
-        {.ptr = "1\0002", .len = 3}, {.ptr = "1,\0", .len = 3}, {.ptr = "\0", .len = 1},    {.ptr = "1\xff", .len = 2},
-        {.ptr = "\xc3", .len = 1},   {.ptr = ",", .len = 1},     {.ptr = "-", .len = 1},     {.ptr = "1--2", .len = 4},
-        {.ptr = "1-2::3", .len = 6}, {.ptr = ",1", .len = 2},    {.ptr = "1,,2", .len = 4},  {.ptr = "1-2:", .len = 4},
-        {.ptr = "+1", .len = 2},     {.ptr = "-1", .len = 2},    {.ptr = "1 - 2", .len = 5}, {.ptr = "99999999999999999999", .len = 20},
+        {.ptr = "1\0002", .len = 3}, {.ptr = "1,\0", .len = 3},
+        {.ptr = "\0", .len = 1},     {.ptr = "1\xff", .len = 2},
+        {.ptr = "\xc3", .len = 1},   {.ptr = ",", .len = 1},
+        {.ptr = "-", .len = 1},      {.ptr = "1--2", .len = 4},
+        {.ptr = "1-2::3", .len = 6}, {.ptr = ",1", .len = 2},
+        {.ptr = "1,,2", .len = 4},   {.ptr = "1-2:", .len = 4},
+        {.ptr = "+1", .len = 2},     {.ptr = "-1", .len = 2},
+        {.ptr = "1 - 2", .len = 5},  {.ptr = "99999999999999999999", .len = 20},
     };
     for (size_t i = 0; i < HQ_ARRAY_LEN(texts); i++) {
         struct hq_ranges r = HQ_RANGES_INIT;
@@ -122,7 +134,8 @@ static void test_strange_bytes(void **state)
     }
 }
 
-static void test_overlap_of_steps(void **state)
+static void
+test_overlap_of_steps(void **state)
 {
     (void)state;
     static const struct {
@@ -130,10 +143,10 @@ static void test_overlap_of_steps(void **state)
         bool is_overlap;
     } cases[] = {
         {"0-20:4,2-18:4", false},
-        {"0-20:4,1-19:6", false},  /* even against odd */
-        {"0-20:4,3-18:5", true},   /* 8 */
-        {"0-12:4,3-18:5", true},   /* 8 */
-        {"0-4:4,3-18:5", false},   /* 8 lies behind the first */
+        {"0-20:4,1-19:6", false}, /* even against odd */
+        {"0-20:4,3-18:5", true},  /* 8 */
+        {"0-12:4,3-18:5", true},  /* 8 */
+        {"0-4:4,3-18:5", false},  /* 8 lies behind the first */
         {"0-100:7,1-100:11", true},
         {"0-5:5,10-15:5", false},
         {"0-10:5,10-15:5", true},
@@ -152,7 +165,8 @@ static void test_overlap_of_steps(void **state)
     }
 }
 
-static void test_limits(void **state)
+static void
+test_limits(void **state)
 {
     (void)state;
     HQ_AUTO(hq_buf_fini) struct hq_buf text = HQ_BUF_INIT;
@@ -180,7 +194,8 @@ static void test_limits(void **state)
     assert_int_equal(none.count, 1);
 }
 
-static void test_check(void **state)
+static void
+test_check(void **state)
 {
     (void)state;
     static const struct {
@@ -206,7 +221,8 @@ static void test_check(void **state)
     }
 }
 
-static void test_add_merges(void **state)
+static void
+test_add_merges(void **state)
 {
     (void)state;
     HQ_AUTO(hq_ranges_fini) struct hq_ranges r = HQ_RANGES_INIT;
@@ -224,7 +240,8 @@ static void test_add_merges(void **state)
     assert_string_equal(b.ptr, "1-6,8-9,10-15:5,20,19,4294967295,0");
 }
 
-static void test_runs(void **state)
+static void
+test_runs(void **state)
 {
     (void)state;
     HQ_AUTO(hq_buf_fini) struct hq_buf b = HQ_BUF_INIT;
@@ -246,7 +263,8 @@ static void test_runs(void **state)
     assert_string_equal(b.ptr, "0-11,13");
 }
 
-static int by_value(const void *a, const void *b)
+static int
+by_value(const void *a, const void *b)
 {
     const uint32_t *x = a;
     const uint32_t *y = b;
@@ -254,7 +272,8 @@ static int by_value(const void *a, const void *b)
 }
 
 /* Random sets against plain arrays of ids: size, order, has, max, overlap, both sorted forms. */
-static void test_model(void **state)
+static void
+test_model(void **state)
 {
     (void)state;
     struct hq_rng rng;
@@ -326,7 +345,8 @@ static void test_model(void **state)
     assert_true(overlaps > 100 && overlaps < 2900);
 }
 
-static void test_whole_span(void **state)
+static void
+test_whole_span(void **state)
 {
     (void)state;
     HQ_AUTO(hq_ranges_fini) struct hq_ranges r = HQ_RANGES_INIT;
@@ -344,13 +364,15 @@ static void test_whole_span(void **state)
     assert_int_equal(hq_ranges_ascending(&empty, &empty, NULL), 0);
 }
 
-int main(void)
+int
+main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_good),       cmocka_unit_test(test_bad),   cmocka_unit_test(test_strange_bytes),
-        cmocka_unit_test(test_overlap_of_steps), cmocka_unit_test(test_limits), cmocka_unit_test(test_check),
-        cmocka_unit_test(test_add_merges), cmocka_unit_test(test_runs),  cmocka_unit_test(test_model),
-        cmocka_unit_test(test_whole_span),
+        cmocka_unit_test(test_good),          cmocka_unit_test(test_bad),
+        cmocka_unit_test(test_strange_bytes), cmocka_unit_test(test_overlap_of_steps),
+        cmocka_unit_test(test_limits),        cmocka_unit_test(test_check),
+        cmocka_unit_test(test_add_merges),    cmocka_unit_test(test_runs),
+        cmocka_unit_test(test_model),         cmocka_unit_test(test_whole_span),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -10,7 +10,8 @@
 #include "common/limits.h"
 #include "common/request.h"
 
-static void test_good_amounts(void **state)
+static void
+test_good_amounts(void **state)
 {
     (void)state;
     static const struct {
@@ -47,7 +48,8 @@ static void test_good_amounts(void **state)
 #define TOKEN "Unexpected token found"
 #define END "Unexpected end of input found"
 
-static void test_bad_amounts(void **state)
+static void
+test_bad_amounts(void **state)
 {
     (void)state;
     static const struct {
@@ -62,11 +64,14 @@ static void test_bad_amounts(void **state)
         {"1.23456", END ", expected something else:\n  1.23456\n  |\n  --- Resource precision exceeded\n"},
         {"-1", TOKEN " while attempting to parse number, expected all:\n  -1\n  |\n  --- Unexpected token `-`\n"},
         {"", END " while attempting to parse number, expected all:\n(the input was empty)"},
-        {"2 compact !", TOKEN ", expected <end of input>:\n  2 compact !\n           |\n           --- Unexpected token ` `\n"},
+        {"2 compact !",
+         TOKEN ", expected <end of input>:\n  2 compact !\n           |\n           --- Unexpected token ` `\n"},
         {"all!", TOKEN ", expected <end of input>:\n  all!\n     |\n     --- Unexpected token `!`\n"},
         {"2 comp", END ", expected a:\n  2 comp\n        |\n        --- Unexpected end of input\n"},
-        {"2 scatter!", TOKEN ", expected <end of input>:\n  2 scatter!\n           |\n           --- Unexpected token `!`\n"},
-        {"4294967296", END ", expected something else:\n  4294967296\n  |\n  --- Cannot parse as 4-byte unsigned integer\n"},
+        {"2 scatter!",
+         TOKEN ", expected <end of input>:\n  2 scatter!\n           |\n           --- Unexpected token `!`\n"},
+        {"4294967296",
+         END ", expected something else:\n  4294967296\n  |\n  --- Cannot parse as 4-byte unsigned integer\n"},
     };
     for (size_t i = 0; i < HQ_ARRAY_LEN(cases); i++) {
         struct hq_err err = {0};
@@ -77,10 +82,10 @@ static void test_bad_amounts(void **state)
         assert_true(amount == 7 && policy == HQ_POLICY_SCATTER);
     }
     static const struct hq_str strange[] = {
-        {.ptr = "1\0", .len = 2},  {.ptr = "1.", .len = 2},  {.ptr = "1._5", .len = 4}, {.ptr = " 1", .len = 2},
-        {.ptr = "1.5.5", .len = 5}, {.ptr = "1\xff", .len = 2}, {.ptr = "all ", .len = 4}, {.ptr = "all2", .len = 4},
-        {.ptr = "1 all", .len = 5}, {.ptr = "1 Compact", .len = 9},
-        {.ptr = "1 compact!!", .len = 11}, {.ptr = "18446744073709551616", .len = 20},
+        {.ptr = "1\0", .len = 2},       {.ptr = "1.", .len = 2},           {.ptr = "1._5", .len = 4},
+        {.ptr = " 1", .len = 2},        {.ptr = "1.5.5", .len = 5},        {.ptr = "1\xff", .len = 2},
+        {.ptr = "all ", .len = 4},      {.ptr = "all2", .len = 4},         {.ptr = "1 all", .len = 5},
+        {.ptr = "1 Compact", .len = 9}, {.ptr = "1 compact!!", .len = 11}, {.ptr = "18446744073709551616", .len = 20},
     };
     for (size_t i = 0; i < HQ_ARRAY_LEN(strange); i++) {
         hq_amount amount;
@@ -89,20 +94,23 @@ static void test_bad_amounts(void **state)
     }
 }
 
-static void test_entries(void **state)
+static void
+test_entries(void **state)
 {
     (void)state;
     static const struct {
         const char *text;
-        const char *name;  /* NULL = refused */
+        const char *name; /* NULL = refused */
         const char *error;
     } cases[] = {
         {"gpus/nvidia=0.5", "gpus/nvidia", NULL},
         {"foo = 2 tight", "foo", NULL},
         {"a1/=all", "a1/", NULL},
         {"foo", NULL, END ", expected =:\n  foo\n     |\n     --- Unexpected end of input\n"},
-        {"foo=", NULL, END " while attempting to parse number, expected all:\n  foo=\n      |\n      --- Unexpected end of input\n"},
-        {"foo=0", NULL, END ", expected something else:\n  foo=0\n      |\n      --- Zero resources cannot be requested\n"},
+        {"foo=", NULL,
+         END " while attempting to parse number, expected all:\n  foo=\n      |\n      --- Unexpected end of input\n"},
+        {"foo=0", NULL,
+         END ", expected something else:\n  foo=0\n      |\n      --- Zero resources cannot be requested\n"},
         {"=1", NULL, TOKEN ", expected something else:\n  =1\n  |\n  --- Unexpected token `=`\n"},
         {"1a=1", NULL, TOKEN ", expected something else:\n  1a=1\n  |\n  --- Unexpected token `1`\n"},
         {"my_res=1", NULL, TOKEN ", expected =:\n  my_res=1\n    |\n    --- Unexpected token `_`\n"},
@@ -130,7 +138,8 @@ static void test_entries(void **state)
     hq_arena_fini(&arena);
 }
 
-static void test_plain_amounts(void **state)
+static void
+test_plain_amounts(void **state)
 {
     (void)state;
     hq_amount a = 0;
@@ -144,7 +153,8 @@ static void test_plain_amounts(void **state)
     }
 }
 
-static void test_weights(void **state)
+static void
+test_weights(void **state)
 {
     (void)state;
     static const struct {
@@ -176,13 +186,15 @@ static void test_weights(void **state)
     }
 }
 
-static struct hq_variant one_cpu(struct hq_request_entry *entry)
+static struct hq_variant
+one_cpu(struct hq_request_entry *entry)
 {
     *entry = (struct hq_request_entry){.name = HQ_STR("cpus"), .amount = 10000};
     return (struct hq_variant){.entries = entry, .entry_count = 1, .weight_x10000 = 10000};
 }
 
-static void test_sort(void **state)
+static void
+test_sort(void **state)
 {
     (void)state;
     struct hq_request_entry e[] = {{.name = HQ_STR("mem"), .amount = 1},
@@ -197,7 +209,8 @@ static void test_sort(void **state)
     assert_string_equal(err.text, "Resource 'cpus' defined more than once");
 }
 
-static void test_check(void **state)
+static void
+test_check(void **state)
 {
     (void)state;
     struct hq_request_entry entry;
@@ -257,7 +270,8 @@ static void test_check(void **state)
     assert_int_equal(hq_request_check(&r, &err), -E2BIG);
 }
 
-static void test_copy_eq_hash(void **state)
+static void
+test_copy_eq_hash(void **state)
 {
     (void)state;
     struct hq_arena arena;
@@ -299,11 +313,12 @@ static void test_copy_eq_hash(void **state)
     hq_arena_fini(&arena);
 }
 
-int main(void)
+int
+main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_good_amounts),  cmocka_unit_test(test_bad_amounts), cmocka_unit_test(test_entries),
-        cmocka_unit_test(test_plain_amounts), cmocka_unit_test(test_weights),     cmocka_unit_test(test_sort),
+        cmocka_unit_test(test_good_amounts),  cmocka_unit_test(test_bad_amounts),  cmocka_unit_test(test_entries),
+        cmocka_unit_test(test_plain_amounts), cmocka_unit_test(test_weights),      cmocka_unit_test(test_sort),
         cmocka_unit_test(test_check),         cmocka_unit_test(test_copy_eq_hash),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

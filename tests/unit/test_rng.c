@@ -7,7 +7,8 @@
 
 #include "common/rng.h"
 
-static void test_fixed_numbers(void **state)
+static void
+test_fixed_numbers(void **state)
 {
     (void)state;
     /* xoshiro256** from splitmix64(0): computed independently */
@@ -20,7 +21,8 @@ static void test_fixed_numbers(void **state)
     }
 }
 
-static void test_bounds(void **state)
+static void
+test_bounds(void **state)
 {
     (void)state;
     struct hq_rng r;
@@ -45,7 +47,8 @@ static void test_bounds(void **state)
     assert_true(hq_rng_jitter(&r, INT64_MAX / 2, 100) >= 0);
 }
 
-static void test_chance(void **state)
+static void
+test_chance(void **state)
 {
     (void)state;
     struct hq_rng r;
@@ -59,7 +62,8 @@ static void test_chance(void **state)
     assert_true(hits > 24000 && hits < 26000);
 }
 
-int main(void)
+int
+main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_fixed_numbers),

@@ -7,7 +7,8 @@
 
 #include "common/selector.h"
 
-static void test_selector(void **state)
+static void
+test_selector(void **state)
 {
     (void)state;
     static const struct {
@@ -17,16 +18,11 @@ static void test_selector(void **state)
         enum hq_selector_kind kind;
         uint64_t size;
     } cases[] = {
-        {"last", true, 0, HQ_SELECT_LAST, 0},
-        {"last", false, 0, HQ_SELECT_LAST, 0},
-        {"all", true, 0, HQ_SELECT_ALL, 0},
-        {"all", false, -EINVAL, HQ_SELECT_ALL, 0},
-        {"1-3,7", false, 0, HQ_SELECT_RANGES, 4},
-        {"LAST", true, -EINVAL, HQ_SELECT_LAST, 0},
-        {"last,1", true, -EINVAL, HQ_SELECT_LAST, 0},
-        {"last-1", true, -EINVAL, HQ_SELECT_LAST, 0},
-        {" last", true, -EINVAL, HQ_SELECT_LAST, 0},
-        {"", true, -EINVAL, HQ_SELECT_LAST, 0},
+        {"last", true, 0, HQ_SELECT_LAST, 0},         {"last", false, 0, HQ_SELECT_LAST, 0},
+        {"all", true, 0, HQ_SELECT_ALL, 0},           {"all", false, -EINVAL, HQ_SELECT_ALL, 0},
+        {"1-3,7", false, 0, HQ_SELECT_RANGES, 4},     {"LAST", true, -EINVAL, HQ_SELECT_LAST, 0},
+        {"last,1", true, -EINVAL, HQ_SELECT_LAST, 0}, {"last-1", true, -EINVAL, HQ_SELECT_LAST, 0},
+        {" last", true, -EINVAL, HQ_SELECT_LAST, 0},  {"", true, -EINVAL, HQ_SELECT_LAST, 0},
     };
     for (size_t i = 0; i < HQ_ARRAY_LEN(cases); i++) {
         struct hq_selector s = {0};
@@ -44,7 +40,8 @@ static void test_selector(void **state)
                                   "  last-1\n  |\n  --- Unexpected token `l`\n");
 }
 
-static void test_one(void **state)
+static void
+test_one(void **state)
 {
     (void)state;
     bool is_last = false;
@@ -63,7 +60,8 @@ static void test_one(void **state)
     assert_int_equal(id, 12);
 }
 
-int main(void)
+int
+main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_selector), cmocka_unit_test(test_one)};
     return cmocka_run_group_tests(tests, NULL, NULL);

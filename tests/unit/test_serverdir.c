@@ -19,14 +19,16 @@
 
 static char *dir;
 
-static int setup(void **state)
+static int
+setup(void **state)
 {
     (void)state;
     dir = tmpdir_make();
     return 0;
 }
 
-static int teardown(void **state)
+static int
+teardown(void **state)
 {
     (void)state;
     tmpdir_remove(dir);
@@ -34,21 +36,24 @@ static int teardown(void **state)
 }
 
 /* "<dir>/<tail>", heap */
-static char *at(const char *tail)
+static char *
+at(const char *tail)
 {
     struct hq_buf b = HQ_BUF_INIT;
     hq_buf_printf(&b, "%s%s", dir, tail);
     return hq_buf_take(&b);
 }
 
-static void write_file(const char *tail, const char *text)
+static void
+write_file(const char *tail, const char *text)
 {
     HQ_AUTO(hq_mem_freep) char *path = at(tail);
     (void)unlink(path);
     assert_int_equal(hq_fs_create(path, hq_str_from(text), 0400, NULL), 0);
 }
 
-static void expect_text(const struct hq_err *err, const char *fmt)
+static void
+expect_text(const struct hq_err *err, const char *fmt)
 {
     HQ_AUTO(hq_buf_fini) struct hq_buf want = HQ_BUF_INIT; /* @ stands for dir */
     for (const char *p = fmt; *p != '\0'; p++) {
@@ -61,7 +66,8 @@ static void expect_text(const struct hq_err *err, const char *fmt)
     assert_string_equal(err->text, want.ptr);
 }
 
-static void test_path(void **state)
+static void
+test_path(void **state)
 {
     (void)state;
     bool is_default = false;
@@ -100,7 +106,8 @@ static void test_path(void **state)
     assert_string_equal(b.ptr, "/tmp/.hq-server");
 }
 
-static void test_instances(void **state)
+static void
+test_instances(void **state)
 {
     (void)state;
     struct hq_err err = {0};
@@ -140,7 +147,8 @@ static void test_instances(void **state)
     assert_int_equal(hq_serverdir_create_instance(&b, below_file, &err), -ENOTDIR);
 }
 
-static void test_current(void **state)
+static void
+test_current(void **state)
 {
     (void)state;
     struct hq_err err = {0};
@@ -176,9 +184,12 @@ static void test_current(void **state)
     assert_string_equal(b.ptr, first.ptr);
 }
 
-#define ACCESS(side)                                                                                                       "{\n  \"version\": \"" HQ_VERSION "\",\n  \"" side "\": {\n    \"host\": \"h\",\n    \"port\": 1,\n    \"secret_key\": null\n  }\n}"
+#define ACCESS(side)                                                                                                   \
+    "{\n  \"version\": \"" HQ_VERSION "\",\n  \"" side                                                                 \
+    "\": {\n    \"host\": \"h\",\n    \"port\": 1,\n    \"secret_key\": null\n  }\n}"
 
-static void test_load_client(void **state)
+static void
+test_load_client(void **state)
 {
     (void)state;
     struct hq_err err = {0};
@@ -190,18 +201,25 @@ static void test_load_client(void **state)
     expect_text(&err, "Invalid server directory\n\nCaused by:\n    Error: \"@/none\" is not a directory");
     assert_int_equal(mkdir(cl, 0700), 0);
     assert_int_equal(hq_serverdir_load_client(&a, &instance, cl, false, &err), -ENOENT);
-    expect_text(&err, "No running instance of HQ found at \"@/cl\".\nTry to start the server: `hq server start --server-dir @/cl` or "
-                      "use a different server directory.\n\nCaused by:\n    No such file or directory (os error 2)");
+    expect_text(
+        &err,
+        "No running instance of HQ found at \"@/cl\".\nTry to start the server: `hq server start --server-dir @/cl` or "
+        "use a different server directory.\n\nCaused by:\n    No such file or directory (os error 2)");
     assert_int_equal(hq_serverdir_load_client(&a, &instance, cl, true, &err), -ENOENT);
-    expect_text(&err, "No running instance of HQ found at \"@/cl\".\nTry to start the server: `hq server start` or use a different "
-                      "server directory.\n\nCaused by:\n    No such file or directory (os error 2)");
+    expect_text(
+        &err,
+        "No running instance of HQ found at \"@/cl\".\nTry to start the server: `hq server start` or use a different "
+        "server directory.\n\nCaused by:\n    No such file or directory (os error 2)");
     write_file("/cl/access.json", ACCESS("worker"));
     assert_int_equal(hq_serverdir_load_client(&a, &instance, cl, true, &err), -EBADMSG);
-    expect_text(&err, "No running instance of HQ found at \"@/cl\".\nTry to start the server: `hq server start` or use a different "
-                      "server directory.\n\nCaused by:\n    Serialization error: missing field `client` at line 8 column 1");
+    expect_text(
+        &err,
+        "No running instance of HQ found at \"@/cl\".\nTry to start the server: `hq server start` or use a different "
+        "server directory.\n\nCaused by:\n    Serialization error: missing field `client` at line 8 column 1");
     write_file("/cl/access.json", "{\"version\":\"0.1.0\"}");
     assert_int_equal(hq_serverdir_load_client(&a, &instance, cl, true, &err), -EPROTONOSUPPORT);
-    expect_text(&err, "Hyperqueue version mismatch detected.\nAccess record contains version 0.1.0, but the current version is " HQ_VERSION ".");
+    expect_text(&err, "Hyperqueue version mismatch detected.\nAccess record contains version 0.1.0, but the current "
+                      "version is " HQ_VERSION ".");
     assert_int_equal(instance.len, 0);
     write_file("/cl/access.json", ACCESS("client"));
     assert_int_equal(hq_serverdir_load_client(&a, &instance, cl, true, &err), 0);
@@ -210,7 +228,8 @@ static void test_load_client(void **state)
     hq_access_fini(&a);
 }
 
-static void test_load_worker(void **state)
+static void
+test_load_worker(void **state)
 {
     (void)state;
     struct hq_err err = {0};
@@ -223,15 +242,18 @@ static void test_load_worker(void **state)
     assert_int_equal(mkdir(wo, 0700), 0);
     write_file("/wo/access.json", ACCESS("client"));
     assert_int_equal(hq_serverdir_load_worker(&a, &instance, wo, &err), -EBADMSG);
-    expect_text(&err, "Cannot load access record from \"@/wo/access.json\"\n\nCaused by:\n    Serialization error: missing field "
-                      "`worker` at line 8 column 1");
+    expect_text(
+        &err,
+        "Cannot load access record from \"@/wo/access.json\"\n\nCaused by:\n    Serialization error: missing field "
+        "`worker` at line 8 column 1");
     write_file("/wo/access.json", ACCESS("worker"));
     assert_int_equal(hq_serverdir_load_worker(&a, &instance, wo, &err), 0);
     assert_true(a.worker.is_there && !a.client.is_there);
     hq_access_fini(&a);
 }
 
-static void test_hint(void **state)
+static void
+test_hint(void **state)
 {
     (void)state;
     HQ_AUTO(hq_buf_fini) struct hq_buf b = HQ_BUF_INIT;
@@ -241,7 +263,8 @@ static void test_hint(void **state)
     assert_string_equal(b.ptr, " --server-dir /x");
 }
 
-static void test_endpoint(void **state)
+static void
+test_endpoint(void **state)
 {
     (void)state;
     struct hq_err err = {0};
@@ -263,10 +286,18 @@ static void test_endpoint(void **state)
         const char *text;
         int rc;
     } cases[] = {
-        {"protocol 1\nipc @hq-1\n", 0},     {"protocol 1\nfuture thing of later\n", 0}, {"protocol 1", 0},
-        {"", -EBADMSG},                     {"ipc /x\n", -EBADMSG},                     {"protocol x\n", -EBADMSG},
-        {"protocol 0\n", -EBADMSG},         {"protocol\n", -EBADMSG},                   {"protocol 1\n\n", -EBADMSG},
-        {"protocol 1\nipc rel\n", -EBADMSG}, {"protocol 1\nipc /a\nipc /b\n", -EBADMSG}, {"protocol 1\nipc \n", -EBADMSG},
+        {"protocol 1\nipc @hq-1\n", 0},
+        {"protocol 1\nfuture thing of later\n", 0},
+        {"protocol 1", 0},
+        {"", -EBADMSG},
+        {"ipc /x\n", -EBADMSG},
+        {"protocol x\n", -EBADMSG},
+        {"protocol 0\n", -EBADMSG},
+        {"protocol\n", -EBADMSG},
+        {"protocol 1\n\n", -EBADMSG},
+        {"protocol 1\nipc rel\n", -EBADMSG},
+        {"protocol 1\nipc /a\nipc /b\n", -EBADMSG},
+        {"protocol 1\nipc \n", -EBADMSG},
     };
     for (size_t i = 0; i < HQ_ARRAY_LEN(cases); i++) {
         struct hq_endpoint g = {0};
@@ -276,7 +307,8 @@ static void test_endpoint(void **state)
     }
 }
 
-static void test_socket_names(void **state)
+static void
+test_socket_names(void **state)
 {
     (void)state;
     HQ_AUTO(hq_buf_fini) struct hq_buf b = HQ_BUF_INIT;
@@ -297,7 +329,8 @@ static void test_socket_names(void **state)
     assert_string_not_equal(b.ptr, other.ptr); /* nobody can take it in advance */
 }
 
-static void test_owner(void **state)
+static void
+test_owner(void **state)
 {
     (void)state;
     struct hq_err err = {0};
@@ -319,7 +352,7 @@ static void test_owner(void **state)
     assert_int_equal(hq_owner_judge(&other, &self), HQ_OWNER_ELSEWHERE);
     assert_int_equal(hq_owner_judge(&(struct hq_owner){0}, &self), HQ_OWNER_NONE);
     /* a child that lives, then not */
-    char *argv[] = {(char *)(uintptr_t)"sleep", (char *)(uintptr_t)"1000", NULL};
+    char *argv[] = {(char *)(uintptr_t) "sleep", (char *)(uintptr_t) "1000", NULL};
     struct hq_proc_conf conf = {.path = "sleep", .argv = argv};
     struct hq_proc p = HQ_PROC_INIT;
     int status;
@@ -341,8 +374,12 @@ static void test_owner(void **state)
     assert_int_equal(hq_proc_wait(&p, 60000, &status), 0);
     assert_int_equal(hq_owner_judge(&other, &self), HQ_OWNER_DEAD);
     static const char *const damaged[] = {
-        "", "host a\n", "host a\nboot_id b\npid 0\nstart 1\n", "host a\nboot_id b\npid x\nstart 1\n",
-        "host a\nboot_id 01234567890123456789012345678901234567890\npid 1\nstart 1\n", "host \nboot_id b\npid 1\nstart 1\n",
+        "",
+        "host a\n",
+        "host a\nboot_id b\npid 0\nstart 1\n",
+        "host a\nboot_id b\npid x\nstart 1\n",
+        "host a\nboot_id 01234567890123456789012345678901234567890\npid 1\nstart 1\n",
+        "host \nboot_id b\npid 1\nstart 1\n",
     };
     for (size_t i = 0; i < HQ_ARRAY_LEN(damaged); i++) {
         write_file("/owner", damaged[i]);
@@ -350,7 +387,8 @@ static void test_owner(void **state)
     }
 }
 
-int main(void)
+int
+main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_path),        cmocka_unit_test(test_instances),    cmocka_unit_test(test_current),

@@ -25,15 +25,31 @@ struct conf {
 
 static const char *const modes[] = {"fast", "safe", NULL};
 static const struct hq_setting rows[] = {
-    {.name = "heartbeat", .kind = HQ_SET_MS, .at = offsetof(struct conf, heartbeat_ms), .def = "8s", .min = 100,
-     .max = 600000, .env = "T_HEARTBEAT", .help = "Time between two signs of life."},
-    {.name = "workers", .kind = HQ_SET_INT, .at = offsetof(struct conf, workers), .def = "4", .min = 1, .max = 1000,
+    {.name = "heartbeat",
+     .kind = HQ_SET_MS,
+     .at = offsetof(struct conf, heartbeat_ms),
+     .def = "8s",
+     .min = 100,
+     .max = 600000,
+     .env = "T_HEARTBEAT",
+     .help = "Time between two signs of life."},
+    {.name = "workers",
+     .kind = HQ_SET_INT,
+     .at = offsetof(struct conf, workers),
+     .def = "4",
+     .min = 1,
+     .max = 1000,
      .help = "How many."},
     {.name = "cache", .kind = HQ_SET_BYTES, .at = offsetof(struct conf, cache_bytes), .def = "64MiB", .help = "Cache."},
     {.name = "verbose", .kind = HQ_SET_BOOL, .at = offsetof(struct conf, verbose), .help = "Talk."},
     {.name = "name", .kind = HQ_SET_STR, .at = offsetof(struct conf, name), .env = "T_NAME", .help = "A name."},
     {.name = "dir", .kind = HQ_SET_PATH, .at = offsetof(struct conf, dir), .def = "/var/lib/hq", .help = "A place."},
-    {.name = "mode", .kind = HQ_SET_WORD, .at = offsetof(struct conf, mode), .def = "safe", .words = modes, .help = "Mode."},
+    {.name = "mode",
+     .kind = HQ_SET_WORD,
+     .at = offsetof(struct conf, mode),
+     .def = "safe",
+     .words = modes,
+     .help = "Mode."},
     {.name = "any", .kind = HQ_SET_INT, .at = offsetof(struct conf, any), .help = "No bounds."},
 };
 #define ROWS HQ_ARRAY_LEN(rows)
@@ -44,14 +60,16 @@ struct fixture {
     struct hq_settings s;
 };
 
-static void start(struct fixture *f)
+static void
+start(struct fixture *f)
 {
     hq_arena_init(&f->arena, 0);
     memset(&f->conf, 0x55, sizeof f->conf);
     hq_settings_init(&f->s, rows, ROWS, &f->conf, &f->arena);
 }
 
-static void test_defaults(void **state)
+static void
+test_defaults(void **state)
 {
     (void)state;
     struct fixture f;
@@ -65,7 +83,8 @@ static void test_defaults(void **state)
     hq_arena_fini(&f.arena);
 }
 
-static void test_file(void **state)
+static void
+test_file(void **state)
 {
     (void)state;
     struct fixture f;
@@ -90,10 +109,12 @@ static void test_file(void **state)
     hq_arena_fini(&f.arena);
 }
 
-static void test_empty_files(void **state)
+static void
+test_empty_files(void **state)
 {
     (void)state;
-    static const char *const texts[] = {"", "\n", "# nothing\n", "---\n", "--- {}\n", "{}", "{heartbeat: 9s, workers: 5}"};
+    static const char *const texts[] = {
+        "", "\n", "# nothing\n", "---\n", "--- {}\n", "{}", "{heartbeat: 9s, workers: 5}"};
     for (size_t i = 0; i < HQ_ARRAY_LEN(texts); i++) {
         struct fixture f;
         struct hq_err err = {0};
@@ -103,7 +124,8 @@ static void test_empty_files(void **state)
     }
 }
 
-static void test_refused(void **state)
+static void
+test_refused(void **state)
 {
     (void)state;
     static const struct {
@@ -177,17 +199,19 @@ static void test_refused(void **state)
     hq_arena_fini(&f.arena);
 }
 
-static void test_origins(void **state)
+static void
+test_origins(void **state)
 {
     (void)state;
     struct fixture f;
     struct hq_err err = {0};
-    char *envp[] = {(char *)(uintptr_t)"T_HEARTBEATS=1s", (char *)(uintptr_t)"T_HEARTBEAT=2s",
-                    (char *)(uintptr_t)"T_NAME=", NULL};
+    char *envp[] = {(char *)(uintptr_t) "T_HEARTBEATS=1s", (char *)(uintptr_t) "T_HEARTBEAT=2s",
+                    (char *)(uintptr_t) "T_NAME=", NULL};
     start(&f);
     assert_int_equal(hq_settings_flag(&f.s, HQ_STR("workers"), HQ_STR("7"), &err), 0);
     assert_int_equal(hq_settings_env(&f.s, envp, &err), 0);
-    assert_int_equal(hq_settings_text(&f.s, "f", HQ_STR("heartbeat: 3s\nworkers: 8\nverbose: on\nname: file"), &err), 0);
+    assert_int_equal(hq_settings_text(&f.s, "f", HQ_STR("heartbeat: 3s\nworkers: 8\nverbose: on\nname: file"), &err),
+                     0);
     /* flag > environment > file, in whatever order they are read */
     assert_true(f.conf.workers == 7 && f.conf.heartbeat_ms == 2000);
     assert_true(f.conf.verbose);
@@ -204,7 +228,7 @@ static void test_origins(void **state)
                                "any: 0 # built-in\n");
     /* a value that does not count is checked all the same */
     assert_int_equal(hq_settings_text(&f.s, "f", HQ_STR("workers: 0"), &err), -EINVAL);
-    envp[1] = (char *)(uintptr_t)"T_HEARTBEAT=x";
+    envp[1] = (char *)(uintptr_t) "T_HEARTBEAT=x";
     assert_true(hq_settings_env(&f.s, envp, &err) < 0);
     assert_string_equal(err.text, "environment variable T_HEARTBEAT: expected a duration, for example 30s or 1h 30m");
     assert_true(hq_settings_flag(&f.s, HQ_STR("nope"), HQ_STR("1"), &err) < 0);
@@ -215,16 +239,19 @@ static void test_origins(void **state)
 }
 
 /* What --print-config prints is a file with the same meaning. */
-static void test_print_reads_back(void **state)
+static void
+test_print_reads_back(void **state)
 {
     (void)state;
     struct fixture f, g;
     struct hq_err err = {0};
     start(&f);
     start(&g);
-    assert_int_equal(hq_settings_text(&f.s, "f",
-                                      HQ_STR("heartbeat: 1m 30s 5ms\nname: \"q\\\" \\\\ # \\x01 \xc3\xa4\"\nmode: fast\nany: -5"), &err),
-                     0);
+    assert_int_equal(
+        hq_settings_text(&f.s, "f",
+                         HQ_STR("heartbeat: 1m 30s 5ms\nname: \"q\\\" \\\\ # \\x01 \xc3\xa4\"\nmode: fast\nany: -5"),
+                         &err),
+        0);
     HQ_AUTO(hq_buf_fini) struct hq_buf first = HQ_BUF_INIT;
     HQ_AUTO(hq_buf_fini) struct hq_buf second = HQ_BUF_INIT;
     hq_settings_print(&f.s, &first);
@@ -232,15 +259,17 @@ static void test_print_reads_back(void **state)
     assert_string_equal(f.conf.name, g.conf.name);
     assert_true(g.conf.heartbeat_ms == 90005 && g.conf.any == -5 && g.conf.mode == 0);
     hq_settings_print_example(rows, ROWS, &second);
-    assert_non_null(strstr(second.ptr, "# Time between two signs of life.\n# (duration, 100ms to 10m, environment T_HEARTBEAT)\n"
-                                       "# heartbeat: 8s\n"));
+    assert_non_null(strstr(second.ptr,
+                           "# Time between two signs of life.\n# (duration, 100ms to 10m, environment T_HEARTBEAT)\n"
+                           "# heartbeat: 8s\n"));
     assert_non_null(strstr(second.ptr, "# (one of fast, safe)\n# mode: safe\n"));
     assert_int_equal(hq_settings_text(&g.s, "g", hq_buf_view(&second), &err), 0);
     hq_arena_fini(&f.arena);
     hq_arena_fini(&g.arena);
 }
 
-static void test_from_disk(void **state)
+static void
+test_from_disk(void **state)
 {
     (void)state;
     struct fixture f;
@@ -259,11 +288,12 @@ static void test_from_disk(void **state)
     tmpdir_remove(dir);
 }
 
-int main(void)
+int
+main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_defaults), cmocka_unit_test(test_file),             cmocka_unit_test(test_empty_files),
-        cmocka_unit_test(test_refused),  cmocka_unit_test(test_origins),          cmocka_unit_test(test_print_reads_back),
+        cmocka_unit_test(test_defaults),  cmocka_unit_test(test_file),    cmocka_unit_test(test_empty_files),
+        cmocka_unit_test(test_refused),   cmocka_unit_test(test_origins), cmocka_unit_test(test_print_reads_back),
         cmocka_unit_test(test_from_disk),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -11,7 +11,8 @@
 
 #include "common/str.h"
 
-static void test_compare(void **state)
+static void
+test_compare(void **state)
 {
     (void)state;
     assert_true(hq_str_eq(HQ_STR_NULL, HQ_STR("")));
@@ -29,7 +30,8 @@ static void test_compare(void **state)
     assert_false(hq_str_ends(HQ_STR("c"), HQ_STR("bc")));
 }
 
-static void test_parts(void **state)
+static void
+test_parts(void **state)
 {
     (void)state;
     assert_true(hq_str_is(hq_str_trim(HQ_STR(" \t\na b\r\n ")), "a b"));
@@ -57,7 +59,8 @@ static void test_parts(void **state)
     free(copy);
 }
 
-static void test_utf8(void **state)
+static void
+test_utf8(void **state)
 {
     (void)state;
     static const struct {
@@ -69,12 +72,12 @@ static void test_utf8(void **state)
         {"plain", true, "plain"},
         {"\xc3\xa4\xe2\x82\xac\xf0\x9f\x98\x80", true, "\xc3\xa4\xe2\x82\xac\xf0\x9f\x98\x80"},
         {"\x80", false, "\xef\xbf\xbd"},
-        {"\xc0\x80", false, "\xef\xbf\xbd\xef\xbf\xbd"},     /* overlong */
+        {"\xc0\x80", false, "\xef\xbf\xbd\xef\xbf\xbd"}, /* overlong */
         {"\xe0\x80\x80", false, "\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd"},
-        {"\xed\xa0\x80", false, "\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd"}, /* surrogate */
+        {"\xed\xa0\x80", false, "\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd"},                 /* surrogate */
         {"\xf4\x90\x80\x80", false, "\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd"}, /* beyond U+10FFFF */
         {"\xf5", false, "\xef\xbf\xbd"},
-        {"a\xe2\x82", false, "a\xef\xbf\xbd"},                /* cut off: one mark for the piece */
+        {"a\xe2\x82", false, "a\xef\xbf\xbd"}, /* cut off: one mark for the piece */
         {"\xe2\x82z", false, "\xef\xbf\xbdz"},
         {"\xf0\x9f\x98", false, "\xef\xbf\xbd"},
         {"\xf4\x8f\xbf\xbf", true, "\xf4\x8f\xbf\xbf"},
@@ -88,7 +91,8 @@ static void test_utf8(void **state)
     }
 }
 
-static void test_width(void **state)
+static void
+test_width(void **state)
 {
     (void)state;
     static const struct {
@@ -98,13 +102,13 @@ static void test_width(void **state)
         {"", 0},
         {"abc", 3},
         {"\xc3\xa4", 1},
-        {"\xe4\xb8\xad\xe6\x96\x87", 4},         /* two Chinese characters */
-        {"\xea\xb0\x80", 2},                       /* Hangul syllable */
-        {"e\xcc\x81", 1},                          /* combining accent */
-        {"\xf0\x9f\x98\x80", 2},                   /* emoji */
-        {"\xe2\x80\x8b", 0},                       /* zero width space */
-        {"\xef\xbc\xa1", 2},                       /* full-width A */
-        {"\xe2\x80\xa6", 1},                       /* ellipsis */
+        {"\xe4\xb8\xad\xe6\x96\x87", 4}, /* two Chinese characters */
+        {"\xea\xb0\x80", 2},             /* Hangul syllable */
+        {"e\xcc\x81", 1},                /* combining accent */
+        {"\xf0\x9f\x98\x80", 2},         /* emoji */
+        {"\xe2\x80\x8b", 0},             /* zero width space */
+        {"\xef\xbc\xa1", 2},             /* full-width A */
+        {"\xe2\x80\xa6", 1},             /* ellipsis */
         {"\033[1m\033[31mERROR\033[0m", 5},
         {"\033]0;title\aX", 1},
         {"\033]0;title\033\\X", 1},
@@ -119,7 +123,8 @@ static void test_width(void **state)
     }
 }
 
-static void test_buffers(void **state)
+static void
+test_buffers(void **state)
 {
     (void)state;
     HQ_AUTO(hq_buf_fini) struct hq_buf b = HQ_BUF_INIT;
@@ -154,7 +159,8 @@ static void test_buffers(void **state)
     free(taken);
 }
 
-static void test_escapes(void **state)
+static void
+test_escapes(void **state)
 {
     (void)state;
     static const struct {
@@ -180,7 +186,8 @@ static void test_escapes(void **state)
     }
 }
 
-int main(void)
+int
+main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_compare), cmocka_unit_test(test_parts),   cmocka_unit_test(test_utf8),

@@ -6,7 +6,8 @@
 
 #include "common/mem.h"
 
-char *tmpdir_make(void)
+char *
+tmpdir_make(void)
 {
     char *path = hq_xstrdup("/tmp/hq-test-XXXXXX");
     if (mkdtemp(path) == NULL) {
@@ -15,7 +16,8 @@ char *tmpdir_make(void)
     return path;
 }
 
-static int remove_entry(const char *path, const struct stat *st, int type, struct FTW *ftw)
+static int
+remove_entry(const char *path, const struct stat *st, int type, struct FTW *ftw)
 {
     (void)st;
     (void)type;
@@ -23,7 +25,8 @@ static int remove_entry(const char *path, const struct stat *st, int type, struc
     return remove(path);
 }
 
-void tmpdir_remove(char *path)
+void
+tmpdir_remove(char *path)
 {
     if (path != NULL && nftw(path, remove_entry, 16, FTW_DEPTH | FTW_PHYS) != 0) {
         perror(path);
