@@ -3,6 +3,7 @@
 #include "hq/cmd_job.h"
 #include "hq/cmd_journal.h"
 #include "hq/cmd_misc.h"
+#include "hq/cmd_outputlog.h"
 #include "hq/cmd_server.h"
 #include "hq/cmd_submit.h"
 #include "hq/cmd_task.h"
@@ -153,6 +154,45 @@ static const struct hq_command journal_commands[] = {
     {.name = "flush", .help = "Makes sure that everything is on disk.", .run = cmd_journal_flush_run},
 };
 
+#define SELECT(table, count) OPTS(table, count, output_log_select_args)
+static const struct hq_command output_log_commands[] = {
+    {.name = "summary", .help = "Counts files, jobs, tasks and bytes.", .run = cmd_output_log_summary_run},
+    {.name = "jobs", .help = "Prints the ids of all jobs.", .run = cmd_output_log_jobs_run},
+    {.name = "show",
+     .help = "Prints all output in the order of its times.",
+     SELECT(output_log_show_opts, OUTPUT_LOG_SHOW_OPTS),
+     .run = cmd_output_log_show_run},
+    {.name = "cat",
+     .help = "Prints the output of tasks as it was written.",
+     SELECT(output_log_cat_opts, OUTPUT_LOG_CAT_OPTS),
+     .run = cmd_output_log_cat_run},
+    {.name = "export",
+     .help = "Prints the output of tasks as JSON.",
+     SELECT(output_log_export_opts, OUTPUT_LOG_EXPORT_OPTS),
+     .run = cmd_output_log_export_run},
+};
+static const struct hq_command old_log_commands[] = {
+    {.name = "summary",
+     .help = "Counts tasks and bytes.",
+     .run = cmd_output_log_summary_run,
+     .kind = OUTPUT_LOG_OLD},
+    {.name = "show",
+     .help = "Prints all output in the order of its times.",
+     SELECT(old_log_show_opts, OLD_LOG_SHOW_OPTS),
+     .run = cmd_output_log_show_run,
+     .kind = OUTPUT_LOG_OLD},
+    {.name = "cat",
+     .help = "Prints the output of tasks as it was written.",
+     SELECT(old_log_cat_opts, OLD_LOG_CAT_OPTS),
+     .run = cmd_output_log_cat_run,
+     .kind = OUTPUT_LOG_OLD},
+    {.name = "export",
+     .help = "Prints the output of tasks as JSON.",
+     SELECT(old_log_export_opts, OLD_LOG_EXPORT_OPTS),
+     .run = cmd_output_log_export_run,
+     .kind = OUTPUT_LOG_OLD},
+};
+
 #define GROUP(table) .subs = (table), .sub_count = HQ_ARRAY_LEN(table)
 
 static const struct hq_command root_commands[] = {
@@ -165,6 +205,10 @@ static const struct hq_command root_commands[] = {
      .help = "Reads and maintains the journal.",
      .aliases = journal_aliases,
      GROUP(journal_commands)},
+    {.name = "output-log",
+     .help = "Reads the output of tasks that was streamed into a directory.",
+     OPTS(output_log_opts, OUTPUT_LOG_OPTS, output_log_args),
+     GROUP(output_log_commands)},
     {.name = "generate-completion",
      .help = "Prints a completion script for a shell.",
      OPTS(completion_opts, COMPLETION_OPTS, completion_args),
@@ -193,6 +237,11 @@ static const struct hq_command root_commands[] = {
      OPTS(job_cancel_opts, JOB_CANCEL_OPTS, job_cancel_args),
      .run = cmd_job_cancel_run,
      .instead = "hq job cancel"},
+    {.name = "log",
+     .help = "Reads streamed output of one job.",
+     OPTS(output_log_opts, OUTPUT_LOG_OPTS, output_log_args),
+     GROUP(old_log_commands),
+     .instead = "hq output-log"},
     {.name = "resubmit",
      .help = "Submits failed tasks again.",
      .instead = "use `hq submit --array $(hq job task-ids <JOB> --filter failed)` instead"},
