@@ -33,6 +33,7 @@
 #define HQ_ARGS_BYTES_MAX (512u << 10)      /* argv and env of one body: must fit a message */
 #define HQ_ENTRY_BYTES_MAX (512u << 10)     /* one line or JSON element: must fit a message (an exec takes 128 KiB) */
 #define HQ_PART_BYTES 800000u               /* a part of a submit takes no more entries beyond this size */
+#define HQ_DEPS_PER_TASK_MAX 150000u        /* dependencies of one task: its row of a graph must fit a part */
 #define HQ_STDIN_BYTES_MAX (64u << 20)      /* --stdin data of one submit, goes up in parts */
 #define HQ_NAME_BYTES_MAX 65536u            /* job name, group, host name */
 #define HQ_REASON_BYTES_MAX 200u            /* cancel reason (spec/cli.md 3.6) */

@@ -3,14 +3,22 @@
 #include "hq/explain_print.h"
 
 const struct hq_opt task_explain_opts[TASK_EXPLAIN_OPTS] = {
-    {.name = "job_selector", .hint = "JOB_SELECTOR", .parse = selector_parse_one,
-     .at = offsetof(struct task_explain_args, job), .flags = HQ_OPT_POSITIONAL | HQ_OPT_REQUIRED,
+    {.name = "job_selector",
+     .hint = "JOB_SELECTOR",
+     .parse = selector_parse_one,
+     .at = offsetof(struct task_explain_args, job),
+     .flags = HQ_OPT_POSITIONAL | HQ_OPT_REQUIRED,
      .help = "Job: last, or an id."},
-    {.name = "task_id", .hint = "TASK_ID", .parse = hq_opt_id, .at = offsetof(struct task_explain_args, task),
-     .flags = HQ_OPT_POSITIONAL | HQ_OPT_REQUIRED, .help = "Task."},
+    {.name = "task_id",
+     .hint = "TASK_ID",
+     .parse = hq_opt_id,
+     .at = offsetof(struct task_explain_args, task),
+     .flags = HQ_OPT_POSITIONAL | HQ_OPT_REQUIRED,
+     .help = "Task."},
 };
 
-int cmd_task_explain_run(struct hq_cli *cli, const struct hq_parsed *p, struct hq_err *err)
+int
+cmd_task_explain_run(struct hq_cli *cli, const struct hq_parsed *p, struct hq_err *err)
 {
     const struct task_explain_args *args = p->args;
     Hq__TaskExplain req = HQ__TASK_EXPLAIN__INIT;

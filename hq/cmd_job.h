@@ -12,7 +12,7 @@
 /* ---- job list, and the older `hq jobs [STATE]` */
 struct job_list_args {
     bool all;
-    uint32_t filter;            /* bits by hq_state_lower */
+    uint32_t filter; /* bits by hq_state_lower */
     bool verbose;
 };
 #define JOB_LIST_OPTS 3
@@ -73,7 +73,7 @@ struct job_cat_args {
     struct hq_ranges tasks;
     uint32_t filter; /* bits by hq_state_lower */
     bool header;
-    int stream;      /* 0 stdout, 1 stderr */
+    int stream; /* 0 stdout, 1 stderr */
 };
 #define JOB_CAT_OPTS 5
 extern const struct hq_opt job_cat_opts[JOB_CAT_OPTS];

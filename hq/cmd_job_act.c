@@ -12,8 +12,8 @@
 
 /* ---- options */
 
-static int parse_reason(const struct hq_opt *opt, struct hq_str value, void *target, struct hq_arena *arena,
-                        struct hq_err *err)
+static int
+parse_reason(const struct hq_opt *opt, struct hq_str value, void *target, struct hq_arena *arena, struct hq_err *err)
 {
     if (value.len > HQ_REASON_BYTES_MAX) {
         return hq_err_set(err, -EINVAL, "Cancel reason must be shorter than %u you entered %zu.", HQ_REASON_BYTES_MAX,
@@ -23,32 +23,50 @@ static int parse_reason(const struct hq_opt *opt, struct hq_str value, void *tar
 }
 
 #define SELECTOR_ROW(type, text)                                                                                       \
-    {.name = "selector", .hint = "SELECTOR", .parse = selector_parse, .at = offsetof(struct type, jobs),               \
-     .flags = HQ_OPT_POSITIONAL | HQ_OPT_REQUIRED, .help = text}
+    {                                                                                                                  \
+        .name = "selector", .hint = "SELECTOR", .parse = selector_parse, .at = offsetof(struct type, jobs),            \
+        .flags = HQ_OPT_POSITIONAL | HQ_OPT_REQUIRED, .help = text                                                     \
+    }
 
 const struct hq_opt job_cancel_opts[JOB_CANCEL_OPTS] = {
     SELECTOR_ROW(job_cancel_args, "Jobs to cancel: last, all (those that wait or run), or ids like 1-3,7."),
-    {.name = "reason", .parse = parse_reason, .at = offsetof(struct job_cancel_args, reason),
+    {.name = "reason",
+     .parse = parse_reason,
+     .at = offsetof(struct job_cancel_args, reason),
      .help = "Text that is kept with the job; at most 200 bytes."},
 };
 
 static const char *const forget_words[] = {"finished", "failed", "aborted", "canceled", NULL};
-static const uint8_t forget_states[] = {HQ__JOB_STATE__JOB_FINISHED, HQ__JOB_STATE__JOB_FAILED, HQ__JOB_STATE__JOB_ABORTED,
-                                        HQ__JOB_STATE__JOB_CANCELED};
+static const uint8_t forget_states[] = {HQ__JOB_STATE__JOB_FINISHED, HQ__JOB_STATE__JOB_FAILED,
+                                        HQ__JOB_STATE__JOB_ABORTED, HQ__JOB_STATE__JOB_CANCELED};
 _Static_assert(HQ_ARRAY_LEN(forget_states) + 1 == HQ_ARRAY_LEN(forget_words), "a state for each word");
 
 const struct hq_opt job_forget_opts[JOB_FORGET_OPTS] = {
     SELECTOR_ROW(job_forget_args, "Jobs to forget: last, all, or ids like 1-3,7."),
-    {.name = "filter", .parse = hq_opt_words, .at = offsetof(struct job_forget_args, filter), .values = forget_words,
-     .flags = HQ_OPT_REPEAT, .help = "Forget only jobs in these states; all four by default."},
-    {.name = "status", .parse = hq_opt_words, .at = offsetof(struct job_forget_args, filter), .values = forget_words,
-     .instead = "--filter", .flags = HQ_OPT_REPEAT | HQ_OPT_OLD | HQ_OPT_HIDDEN, .help = "Older spelling of --filter."},
+    {.name = "filter",
+     .parse = hq_opt_words,
+     .at = offsetof(struct job_forget_args, filter),
+     .values = forget_words,
+     .flags = HQ_OPT_REPEAT,
+     .help = "Forget only jobs in these states; all four by default."},
+    {.name = "status",
+     .parse = hq_opt_words,
+     .at = offsetof(struct job_forget_args, filter),
+     .values = forget_words,
+     .instead = "--filter",
+     .flags = HQ_OPT_REPEAT | HQ_OPT_OLD | HQ_OPT_HIDDEN,
+     .help = "Older spelling of --filter."},
 };
 
 const struct hq_opt job_open_opts[JOB_OPEN_OPTS] = {
-    {.name = "name", .parse = hq_opt_str, .at = offsetof(struct job_open_args, name), .def = "job",
+    {.name = "name",
+     .parse = hq_opt_str,
+     .at = offsetof(struct job_open_args, name),
+     .def = "job",
      .help = "Name of the job."},
-    {.name = "max-fails", .parse = hq_opt_u32, .at = offsetof(struct job_open_args, max_fails),
+    {.name = "max-fails",
+     .parse = hq_opt_u32,
+     .at = offsetof(struct job_open_args, max_fails),
      .help = "Abort the job's other tasks once more than this many have failed."},
 };
 
@@ -56,7 +74,8 @@ const struct hq_opt job_open_opts[JOB_OPEN_OPTS] = {
 
 typedef void (*log_result_fn)(const Hq__JobResult *r);
 
-static void log_canceled(const Hq__JobResult *r)
+static void
+log_canceled(const Hq__JobResult *r)
 {
     switch (r->kind) {
     case HQ__JOB_RESULT_KIND__JOB_RESULT_DONE:
@@ -75,7 +94,8 @@ static void log_canceled(const Hq__JobResult *r)
     }
 }
 
-static void log_closed(const Hq__JobResult *r)
+static void
+log_closed(const Hq__JobResult *r)
 {
     switch (r->kind) {
     case HQ__JOB_RESULT_KIND__JOB_RESULT_DONE:
@@ -93,8 +113,9 @@ static void log_closed(const Hq__JobResult *r)
     }
 }
 
-static int ask_results(struct hq_cli *cli, uint16_t type, const ProtobufCMessage *req, const char *verb,
-                       log_result_fn log_result, struct hq_err *err)
+static int
+ask_results(struct hq_cli *cli, uint16_t type, const ProtobufCMessage *req, const char *verb, log_result_fn log_result,
+            struct hq_err *err)
 {
     ProtobufCMessage *answer = NULL;
     int rc = client_call(cli,
@@ -116,7 +137,8 @@ static int ask_results(struct hq_cli *cli, uint16_t type, const ProtobufCMessage
     return 0;
 }
 
-int cmd_job_cancel_run(struct hq_cli *cli, const struct hq_parsed *p, struct hq_err *err)
+int
+cmd_job_cancel_run(struct hq_cli *cli, const struct hq_parsed *p, struct hq_err *err)
 {
     const struct job_cancel_args *args = p->args;
     Hq__JobCancel req = HQ__JOB_CANCEL__INIT;
@@ -126,7 +148,8 @@ int cmd_job_cancel_run(struct hq_cli *cli, const struct hq_parsed *p, struct hq_
     return ask_results(cli, HQ__MESSAGE_TYPE__TYPE_JOB_CANCEL, &req.base, "cancel", log_canceled, err);
 }
 
-int cmd_job_close_run(struct hq_cli *cli, const struct hq_parsed *p, struct hq_err *err)
+int
+cmd_job_close_run(struct hq_cli *cli, const struct hq_parsed *p, struct hq_err *err)
 {
     const struct job_select_args *args = p->args;
     Hq__JobSelect req = HQ__JOB_SELECT__INIT;
@@ -136,7 +159,8 @@ int cmd_job_close_run(struct hq_cli *cli, const struct hq_parsed *p, struct hq_e
 
 /* ---- forget */
 
-int cmd_job_forget_run(struct hq_cli *cli, const struct hq_parsed *p, struct hq_err *err)
+int
+cmd_job_forget_run(struct hq_cli *cli, const struct hq_parsed *p, struct hq_err *err)
 {
     const struct job_forget_args *args = p->args;
     Hq__JobForget req = HQ__JOB_FORGET__INIT;
@@ -170,7 +194,8 @@ int cmd_job_forget_run(struct hq_cli *cli, const struct hq_parsed *p, struct hq_
 
 /* ---- open */
 
-int cmd_job_open_run(struct hq_cli *cli, const struct hq_parsed *p, struct hq_err *err)
+int
+cmd_job_open_run(struct hq_cli *cli, const struct hq_parsed *p, struct hq_err *err)
 {
     const struct job_open_args *args = p->args;
     int rc = client_prepare(cli, err);

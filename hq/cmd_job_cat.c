@@ -11,14 +11,27 @@ static const char *const stream_words[] = {"stdout", "stderr", NULL};
 
 #define AT(field) offsetof(struct job_cat_args, field)
 const struct hq_opt job_cat_opts[JOB_CAT_OPTS] = {
-    {.name = "job_selector", .hint = "JOB_SELECTOR", .parse = selector_parse, .at = AT(jobs),
-     .flags = HQ_OPT_POSITIONAL | HQ_OPT_REQUIRED, .help = "Jobs: last, all, or ids like 1-3,7."},
+    {.name = "job_selector",
+     .hint = "JOB_SELECTOR",
+     .parse = selector_parse,
+     .at = AT(jobs),
+     .flags = HQ_OPT_POSITIONAL | HQ_OPT_REQUIRED,
+     .help = "Jobs: last, all, or ids like 1-3,7."},
     {.name = "tasks", .parse = hq_opt_ranges, .at = AT(tasks), .help = "Only these tasks."},
-    {.name = "task-status", .parse = hq_opt_words, .at = AT(filter), .values = hq_state_lower, .flags = HQ_OPT_REPEAT,
+    {.name = "task-status",
+     .parse = hq_opt_words,
+     .at = AT(filter),
+     .values = hq_state_lower,
+     .flags = HQ_OPT_REPEAT,
      .help = "Only tasks in these states."},
     {.name = "print-task-header", .at = AT(header), .help = "Print a line with job and task in front of each output."},
-    {.name = "stream", .hint = "STREAM", .parse = hq_opt_word, .at = AT(stream), .values = stream_words,
-     .flags = HQ_OPT_POSITIONAL | HQ_OPT_REQUIRED, .help = "Which output: stdout or stderr."},
+    {.name = "stream",
+     .hint = "STREAM",
+     .parse = hq_opt_word,
+     .at = AT(stream),
+     .values = stream_words,
+     .flags = HQ_OPT_POSITIONAL | HQ_OPT_REQUIRED,
+     .help = "Which output: stdout or stderr."},
 };
 
 struct cat {
@@ -30,7 +43,8 @@ struct cat {
 };
 
 /* Copies a file to the output; what is wrong with it is only logged. */
-static void cat_file(struct cat *c, const char *path)
+static void
+cat_file(struct cat *c, const char *path)
 {
     char data[65536];
     struct hq_err why = {0};
@@ -54,7 +68,8 @@ static void cat_file(struct cat *c, const char *path)
     }
 }
 
-static void cat_task(struct cat *c, uint32_t job, const struct task_row *row, const struct paths *paths)
+static void
+cat_task(struct cat *c, uint32_t job, const struct task_row *row, const struct paths *paths)
 {
     bool is_out = c->args->stream == 0;
     if (c->args->header) {
@@ -71,7 +86,8 @@ static void cat_task(struct cat *c, uint32_t job, const struct task_row *row, co
     cat_file(c, c->path.ptr);
 }
 
-static int cat_job(struct cat *c, uint32_t job, struct hq_err *err)
+static int
+cat_job(struct cat *c, uint32_t job, struct hq_err *err)
 {
     struct job_detail d;
     bool is_found;
@@ -110,7 +126,8 @@ static int cat_job(struct cat *c, uint32_t job, struct hq_err *err)
     return rc;
 }
 
-static int cat_all(struct cat *c, struct hq_err *err)
+static int
+cat_all(struct cat *c, struct hq_err *err)
 {
     struct job_set set;
     int rc = job_fetch_set(c->cli, &(struct job_set_query){.jobs = &c->args->jobs}, &set, &c->cli->arena, err);
@@ -131,7 +148,8 @@ static int cat_all(struct cat *c, struct hq_err *err)
     return rc;
 }
 
-int cmd_job_cat_run(struct hq_cli *cli, const struct hq_parsed *p, struct hq_err *err)
+int
+cmd_job_cat_run(struct hq_cli *cli, const struct hq_parsed *p, struct hq_err *err)
 {
     struct cat c = {.cli = cli, .args = p->args, .has_tasks = hq_parsed_given(p, "tasks")};
     hq_arena_init(&c.arena, 0);

@@ -3,10 +3,18 @@
 #include "hq/task_page.h"
 
 const struct hq_opt job_task_ids_opts[JOB_TASK_IDS_OPTS] = {
-    {.name = "selector", .hint = "SELECTOR", .parse = selector_parse, .at = offsetof(struct job_task_ids_args, jobs),
-     .flags = HQ_OPT_POSITIONAL | HQ_OPT_REQUIRED, .help = "Jobs: last, all, or ids like 1-3,7."},
-    {.name = "filter", .parse = hq_opt_words, .at = offsetof(struct job_task_ids_args, filter), .values = hq_state_lower,
-     .flags = HQ_OPT_REPEAT, .help = "Only tasks in these states."},
+    {.name = "selector",
+     .hint = "SELECTOR",
+     .parse = selector_parse,
+     .at = offsetof(struct job_task_ids_args, jobs),
+     .flags = HQ_OPT_POSITIONAL | HQ_OPT_REQUIRED,
+     .help = "Jobs: last, all, or ids like 1-3,7."},
+    {.name = "filter",
+     .parse = hq_opt_words,
+     .at = offsetof(struct job_task_ids_args, filter),
+     .values = hq_state_lower,
+     .flags = HQ_OPT_REPEAT,
+     .help = "Only tasks in these states."},
 };
 
 /* Where the ids of one job go: a line, or a JSON array. */
@@ -15,7 +23,8 @@ struct ids_sink {
     struct hq_ranges_runs runs;
 };
 
-static void add_page(struct ids_sink *sink, const struct hq_ranges *ids)
+static void
+add_page(struct ids_sink *sink, const struct hq_ranges *ids)
 {
     for (size_t ix = 0; ix < ids->count; ix++) {
         const struct hq_range *r = &ids->v[ix];
@@ -34,7 +43,8 @@ static void add_page(struct ids_sink *sink, const struct hq_ranges *ids)
     }
 }
 
-static int print_ids(struct hq_cli *cli, uint32_t job, uint32_t state_mask, struct ids_sink *sink, struct hq_err *err)
+static int
+print_ids(struct hq_cli *cli, uint32_t job, uint32_t state_mask, struct ids_sink *sink, struct hq_err *err)
 {
     struct task_pages pages;
     task_pages_init(&pages, cli, job, &(struct task_filter){.state_mask = state_mask, .ids_only = true});
@@ -49,7 +59,8 @@ static int print_ids(struct hq_cli *cli, uint32_t job, uint32_t state_mask, stru
     return rc;
 }
 
-static int print_text(struct hq_cli *cli, const struct job_set *set, uint32_t state_mask, struct hq_err *err)
+static int
+print_text(struct hq_cli *cli, const struct job_set *set, uint32_t state_mask, struct hq_err *err)
 {
     int rc = 0;
     for (size_t ix = 0; ix < set->count && rc == 0; ix++) {
@@ -66,7 +77,8 @@ static int print_text(struct hq_cli *cli, const struct job_set *set, uint32_t st
     return rc;
 }
 
-static int print_json(struct hq_cli *cli, struct job_set *set, uint32_t state_mask, struct hq_err *err)
+static int
+print_json(struct hq_cli *cli, struct job_set *set, uint32_t state_mask, struct hq_err *err)
 {
     struct hq_json j;
     job_set_order_as_text(set);
@@ -85,7 +97,8 @@ static int print_json(struct hq_cli *cli, struct job_set *set, uint32_t state_ma
     return rc;
 }
 
-int cmd_job_task_ids_run(struct hq_cli *cli, const struct hq_parsed *p, struct hq_err *err)
+int
+cmd_job_task_ids_run(struct hq_cli *cli, const struct hq_parsed *p, struct hq_err *err)
 {
     const struct job_task_ids_args *args = p->args;
     struct job_set set;

@@ -4,8 +4,12 @@
 #include "hq/task_print.h"
 
 const struct hq_opt job_select_opts[JOB_SELECT_OPTS] = {
-    {.name = "selector", .hint = "SELECTOR", .parse = selector_parse, .at = offsetof(struct job_select_args, jobs),
-     .flags = HQ_OPT_POSITIONAL | HQ_OPT_REQUIRED, .help = "Jobs: last, all, or ids like 1-3,7."},
+    {.name = "selector",
+     .hint = "SELECTOR",
+     .parse = selector_parse,
+     .at = offsetof(struct job_select_args, jobs),
+     .flags = HQ_OPT_POSITIONAL | HQ_OPT_REQUIRED,
+     .help = "Jobs: last, all, or ids like 1-3,7."},
 };
 
 struct job_info {
@@ -15,7 +19,8 @@ struct job_info {
 };
 
 /* The tasks of one job, page by page: never more than a page is in memory. */
-static int print_tasks(struct job_info *run, const struct job_detail *d, struct hq_err *err)
+static int
+print_tasks(struct job_info *run, const struct job_detail *d, struct hq_err *err)
 {
     struct task_pages pages;
     struct task_paths paths;
@@ -35,7 +40,8 @@ static int print_tasks(struct job_info *run, const struct job_detail *d, struct 
     return rc;
 }
 
-static int print_job(struct job_info *run, uint32_t job, struct hq_err *err)
+static int
+print_job(struct job_info *run, uint32_t job, struct hq_err *err)
 {
     struct hq_out *out = &run->cli->out;
     struct job_detail d;
@@ -54,7 +60,8 @@ static int print_job(struct job_info *run, uint32_t job, struct hq_err *err)
     return rc;
 }
 
-static int print_all(struct job_info *run, const struct selector *jobs, struct hq_err *err)
+static int
+print_all(struct job_info *run, const struct selector *jobs, struct hq_err *err)
 {
     if (jobs->kind == SELECTOR_RANGES && hq_ranges_size(&jobs->ids) == 1) {
         return print_job(run, hq_ranges_at(&jobs->ids, 0), err);
@@ -74,7 +81,8 @@ static int print_all(struct job_info *run, const struct selector *jobs, struct h
     return rc;
 }
 
-int cmd_job_info_run(struct hq_cli *cli, const struct hq_parsed *p, struct hq_err *err)
+int
+cmd_job_info_run(struct hq_cli *cli, const struct hq_parsed *p, struct hq_err *err)
 {
     const struct job_select_args *args = p->args;
     struct job_info run = {.cli = cli};

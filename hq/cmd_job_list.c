@@ -5,16 +5,26 @@
 #define AT(field) offsetof(struct job_list_args, field)
 const struct hq_opt job_list_opts[JOB_LIST_OPTS] = {
     {.name = "all", .at = AT(all), .conflicts = "filter", .help = "Show all jobs, also those that have ended."},
-    {.name = "filter", .parse = hq_opt_words, .at = AT(filter), .values = hq_state_lower, .flags = HQ_OPT_REPEAT,
+    {.name = "filter",
+     .parse = hq_opt_words,
+     .at = AT(filter),
+     .values = hq_state_lower,
+     .flags = HQ_OPT_REPEAT,
      .help = "Show only jobs in these states."},
     {.name = "verbose", .at = AT(verbose), .help = "Show the reasons of canceled jobs too."},
 };
 const struct hq_opt old_jobs_opts[OLD_JOBS_OPTS] = {
-    {.name = "state", .hint = "STATE", .parse = hq_opt_words, .at = AT(filter), .values = hq_state_lower,
-     .flags = HQ_OPT_POSITIONAL | HQ_OPT_REPEAT, .help = "Show only jobs in these states."},
+    {.name = "state",
+     .hint = "STATE",
+     .parse = hq_opt_words,
+     .at = AT(filter),
+     .values = hq_state_lower,
+     .flags = HQ_OPT_POSITIONAL | HQ_OPT_REPEAT,
+     .help = "Show only jobs in these states."},
 };
 
-int cmd_job_list_run(struct hq_cli *cli, const struct hq_parsed *p, struct hq_err *err)
+int
+cmd_job_list_run(struct hq_cli *cli, const struct hq_parsed *p, struct hq_err *err)
 {
     const struct job_list_args *args = p->args;
     struct job_set_query q = {.state_mask = args->filter};
@@ -32,7 +42,8 @@ int cmd_job_list_run(struct hq_cli *cli, const struct hq_parsed *p, struct hq_er
     return rc;
 }
 
-int cmd_job_summary_run(struct hq_cli *cli, const struct hq_parsed *p, struct hq_err *err)
+int
+cmd_job_summary_run(struct hq_cli *cli, const struct hq_parsed *p, struct hq_err *err)
 {
     (void)p;
     struct job_set set;

@@ -22,13 +22,14 @@ struct submit { /* one run of the command */
     struct hq_cli *cli;
     struct submit_args *args;
     uint64_t given;
-    struct hq_strv command;   /* shebang words in front */
+    struct hq_strv command; /* shebang words in front */
     struct hq_buf stdin_data;
     struct entries entries;
     bool has_entries;
 };
 
-static void submit_fini(struct submit *s)
+static void
+submit_fini(struct submit *s)
 {
     hq_buf_fini(&s->stdin_data);
     entries_fini(&s->entries);
@@ -36,7 +37,8 @@ static void submit_fini(struct submit *s)
 
 /* ---- standard input and directives */
 
-static int read_stdin(struct submit *s, struct hq_err *err)
+static int
+read_stdin(struct submit *s, struct hq_err *err)
 {
     if (!s->args->with_stdin) {
         return 0;
@@ -50,7 +52,8 @@ static int read_stdin(struct submit *s, struct hq_err *err)
 }
 
 /* The first DIRECTIVE_BYTES_MAX of a file. */
-static int read_head(struct hq_buf *ret, struct hq_str name, struct hq_err *err)
+static int
+read_head(struct hq_buf *ret, struct hq_str name, struct hq_err *err)
 {
     HQ_AUTO(hq_mem_freep) char *path = hq_str_dupz(name);
     HQ_AUTO(hq_fs_closep) int fd = hq_fs_open(path, O_RDONLY, 0, err);
@@ -75,7 +78,8 @@ static int read_head(struct hq_buf *ret, struct hq_str name, struct hq_err *err)
     return 0;
 }
 
-static int apply_directives(struct submit *s, struct hq_str text, bool with_shebang, struct hq_err *err)
+static int
+apply_directives(struct submit *s, struct hq_str text, bool with_shebang, struct hq_err *err)
 {
     struct directives d;
     int rc = directive_scan(&d, text, &s->cli->arena, err);
@@ -100,15 +104,15 @@ static int apply_directives(struct submit *s, struct hq_str text, bool with_sheb
         size_t count = d.shebang.count + s->command.count;
         hq_arena_grow(&s->cli->arena, &whole.v, &whole.cap, count, sizeof *whole.v);
         for (size_t ix = 0; ix < count; ix++) {
-            whole.v[whole.count++] =
-                ix < d.shebang.count ? d.shebang.v[ix] : s->command.v[ix - d.shebang.count];
+            whole.v[whole.count++] = ix < d.shebang.count ? d.shebang.v[ix] : s->command.v[ix - d.shebang.count];
         }
         s->command = whole;
     }
     return submit_args_merge(s->args, &s->given, &from, given, &s->cli->arena, err);
 }
 
-static int read_directives(struct submit *s, struct hq_err *err)
+static int
+read_directives(struct submit *s, struct hq_err *err)
 {
     struct hq_str program = s->args->command.v[0];
     if (s->args->directives == SUBMIT_DIRECTIVES_STDIN) {
@@ -131,7 +135,8 @@ static int read_directives(struct submit *s, struct hq_err *err)
 
 /* ---- sources of tasks */
 
-static int read_entries(struct submit *s, struct hq_err *err)
+static int
+read_entries(struct submit *s, struct hq_err *err)
 {
     const struct submit_args *a = s->args;
     bool by_line = submit_args_given(s->given, "each-line");
@@ -148,13 +153,15 @@ static int read_entries(struct submit *s, struct hq_err *err)
         return hq_err_prefix(err, "%s", path);
     }
     if (by_line && text.len > LARGE_LINES_BYTES) {
-        hq_log_warn("The file %s has %zu bytes; its lines are kept by the server until the job is forgotten", path, text.len);
+        hq_log_warn("The file %s has %zu bytes; its lines are kept by the server until the job is forgotten", path,
+                    text.len);
     }
     return by_line ? entries_from_lines(&s->entries, &text, only, err)
                    : entries_from_json(&s->entries, hq_buf_view(&text), path, only, err);
 }
 
-static void log_warnings(const struct submit_input *in, uint64_t task_count, struct hq_arena *arena)
+static void
+log_warnings(const struct submit_input *in, uint64_t task_count, struct hq_arena *arena)
 {
     struct hq_strv texts = {0};
     submit_warnings(&texts, in, task_count, arena);
@@ -169,7 +176,8 @@ static void log_warnings(const struct submit_input *in, uint64_t task_count, str
     }
 }
 
-static uint64_t count_tasks(const struct submit *s)
+static uint64_t
+count_tasks(const struct submit *s)
 {
     if (s->has_entries) {
         return s->entries.count;
@@ -179,7 +187,8 @@ static uint64_t count_tasks(const struct submit *s)
 
 /* ---- the command */
 
-static int wait_for_end(struct submit *s, uint32_t job, struct hq_err *err)
+static int
+wait_for_end(struct submit *s, uint32_t job, struct hq_err *err)
 {
     if (!s->args->wait && !s->args->progress) {
         return 0;
@@ -202,7 +211,8 @@ static int wait_for_end(struct submit *s, uint32_t job, struct hq_err *err)
     return rc;
 }
 
-static int make_and_send(struct submit *s, struct hq_str submit_dir, uint32_t *ret_job, struct hq_err *err)
+static int
+make_and_send(struct submit *s, struct hq_str submit_dir, uint32_t *ret_job, struct hq_err *err)
 {
     struct submit_input in = {
         .args = s->args,
@@ -233,7 +243,8 @@ static int make_and_send(struct submit *s, struct hq_str submit_dir, uint32_t *r
     return submit_send(s->cli, &load, ret_job, err);
 }
 
-static int run(struct submit *s, struct hq_err *err)
+static int
+run(struct submit *s, struct hq_err *err)
 {
     HQ_AUTO(hq_mem_freep) char *dir = getcwd(NULL, 0);
     if (dir == NULL) {
@@ -257,7 +268,8 @@ static int run(struct submit *s, struct hq_err *err)
     return rc;
 }
 
-int cmd_submit_run(struct hq_cli *cli, const struct hq_parsed *p, struct hq_err *err)
+int
+cmd_submit_run(struct hq_cli *cli, const struct hq_parsed *p, struct hq_err *err)
 {
     struct submit_args *args = p->args;
     struct submit s = {.cli = cli, .args = args, .given = p->given, .command = args->command};

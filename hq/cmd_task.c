@@ -8,11 +8,22 @@
 /* ---- task list */
 
 const struct hq_opt task_list_opts[TASK_LIST_OPTS] = {
-    {.name = "job_selector", .hint = "JOB_SELECTOR", .parse = selector_parse, .at = offsetof(struct task_list_args, jobs),
-     .flags = HQ_OPT_POSITIONAL | HQ_OPT_REQUIRED, .help = "Jobs: last, all, or ids like 1-3,7."},
-    {.name = "tasks", .parse = hq_opt_ranges, .at = offsetof(struct task_list_args, tasks), .help = "Only these tasks."},
-    {.name = "task-status", .parse = hq_opt_words, .at = offsetof(struct task_list_args, filter), .values = hq_state_lower,
-     .flags = HQ_OPT_REPEAT, .help = "Only tasks in these states."},
+    {.name = "job_selector",
+     .hint = "JOB_SELECTOR",
+     .parse = selector_parse,
+     .at = offsetof(struct task_list_args, jobs),
+     .flags = HQ_OPT_POSITIONAL | HQ_OPT_REQUIRED,
+     .help = "Jobs: last, all, or ids like 1-3,7."},
+    {.name = "tasks",
+     .parse = hq_opt_ranges,
+     .at = offsetof(struct task_list_args, tasks),
+     .help = "Only these tasks."},
+    {.name = "task-status",
+     .parse = hq_opt_words,
+     .at = offsetof(struct task_list_args, filter),
+     .values = hq_state_lower,
+     .flags = HQ_OPT_REPEAT,
+     .help = "Only tasks in these states."},
     {.short_name = 'v', .at = offsetof(struct task_list_args, verbose), .help = "Show whole error messages."},
 };
 
@@ -24,11 +35,12 @@ struct task_list {
     struct hq_arena arena;        /* of one job */
     uint32_t *missing;            /* ids that no job so far has, ascending */
     size_t missing_count;
-    bool has_missing;             /* the first job has been looked at */
+    bool has_missing; /* the first job has been looked at */
 };
 
 /* An id is unknown if none of the jobs has it: what is missing everywhere is kept. */
-static void keep_missing(struct task_list *l, const Hq__TaskPageAnswer *a)
+static void
+keep_missing(struct task_list *l, const Hq__TaskPageAnswer *a)
 {
     if (!l->has_missing) {
         l->has_missing = true;
@@ -51,7 +63,8 @@ static void keep_missing(struct task_list *l, const Hq__TaskPageAnswer *a)
     l->missing_count = kept;
 }
 
-static void list_page(struct task_list *l, uint32_t job, struct task_pages *pages, struct task_paths *paths)
+static void
+list_page(struct task_list *l, uint32_t job, struct task_pages *pages, struct task_paths *paths)
 {
     struct hq_out *out = &l->cli->out;
     struct task_row row;
@@ -73,7 +86,8 @@ static void list_page(struct task_list *l, uint32_t job, struct task_pages *page
     }
 }
 
-static int list_job(struct task_list *l, uint32_t job, struct hq_err *err)
+static int
+list_job(struct task_list *l, uint32_t job, struct hq_err *err)
 {
     struct job_detail d = {0};
     bool is_found = true;
@@ -103,7 +117,8 @@ static int list_job(struct task_list *l, uint32_t job, struct hq_err *err)
     return rc;
 }
 
-static int list_jobs(struct task_list *l, struct job_set *set, struct hq_err *err)
+static int
+list_jobs(struct task_list *l, struct job_set *set, struct hq_err *err)
 {
     struct hq_out *out = &l->cli->out;
     if (out->mode == HQ_OUT_JSON) {
@@ -127,7 +142,8 @@ static int list_jobs(struct task_list *l, struct job_set *set, struct hq_err *er
     return rc;
 }
 
-int cmd_task_list_run(struct hq_cli *cli, const struct hq_parsed *p, struct hq_err *err)
+int
+cmd_task_list_run(struct hq_cli *cli, const struct hq_parsed *p, struct hq_err *err)
 {
     const struct task_list_args *args = p->args;
     struct job_set set;
@@ -159,10 +175,18 @@ int cmd_task_list_run(struct hq_cli *cli, const struct hq_parsed *p, struct hq_e
 /* ---- task info */
 
 const struct hq_opt task_info_opts[TASK_INFO_OPTS] = {
-    {.name = "job_selector", .hint = "JOB_SELECTOR", .parse = selector_parse_one, .at = offsetof(struct task_info_args, job),
-     .flags = HQ_OPT_POSITIONAL | HQ_OPT_REQUIRED, .help = "Job: last, or an id."},
-    {.name = "task_selector", .hint = "TASK_SELECTOR", .parse = hq_opt_ranges, .at = offsetof(struct task_info_args, tasks),
-     .flags = HQ_OPT_POSITIONAL | HQ_OPT_REQUIRED, .help = "Tasks: ids like 1-3,7."},
+    {.name = "job_selector",
+     .hint = "JOB_SELECTOR",
+     .parse = selector_parse_one,
+     .at = offsetof(struct task_info_args, job),
+     .flags = HQ_OPT_POSITIONAL | HQ_OPT_REQUIRED,
+     .help = "Job: last, or an id."},
+    {.name = "task_selector",
+     .hint = "TASK_SELECTOR",
+     .parse = hq_opt_ranges,
+     .at = offsetof(struct task_info_args, tasks),
+     .flags = HQ_OPT_POSITIONAL | HQ_OPT_REQUIRED,
+     .help = "Tasks: ids like 1-3,7."},
     {.short_name = 'v', .at = offsetof(struct task_info_args, verbose), .help = "Show whole error messages."},
 };
 
@@ -175,7 +199,8 @@ struct task_info {
     bool has_cut;
 };
 
-static void info_row(struct task_info *t, const struct task_row *row, const struct task_pages *pages)
+static void
+info_row(struct task_info *t, const struct task_row *row, const struct task_pages *pages)
 {
     const struct paths *paths = task_paths_get(&t->paths, row->desc_id);
     if (t->cli->out.mode == HQ_OUT_JSON) {
@@ -191,7 +216,8 @@ static void info_row(struct task_info *t, const struct task_row *row, const stru
     }
 }
 
-static int info_pages(struct task_info *t, uint32_t job, struct hq_strv *not_found, struct hq_err *err)
+static int
+info_pages(struct task_info *t, uint32_t job, struct hq_strv *not_found, struct hq_err *err)
 {
     struct task_pages pages;
     struct hq_arena *arena = &t->cli->arena;
@@ -211,7 +237,8 @@ static int info_pages(struct task_info *t, uint32_t job, struct hq_strv *not_fou
     return rc;
 }
 
-static int info_job(struct task_info *t, uint32_t job, struct hq_err *err)
+static int
+info_job(struct task_info *t, uint32_t job, struct hq_err *err)
 {
     bool is_found;
     int rc = job_fetch_detail(t->cli, job, true, &t->detail, &is_found, &t->cli->arena, err);
@@ -246,7 +273,8 @@ static int info_job(struct task_info *t, uint32_t job, struct hq_err *err)
     return rc;
 }
 
-int cmd_task_info_run(struct hq_cli *cli, const struct hq_parsed *p, struct hq_err *err)
+int
+cmd_task_info_run(struct hq_cli *cli, const struct hq_parsed *p, struct hq_err *err)
 {
     struct task_info t = {.cli = cli, .args = p->args};
     uint32_t job;

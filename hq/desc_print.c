@@ -15,7 +15,8 @@
 /* ---- resources */
 
 /* Weights are single floats in the reference: their shortest decimal form is what users know ("2.5", "429496.72"). */
-static void fmt_weight(struct hq_buf *b, uint64_t weight_x10000)
+static void
+fmt_weight(struct hq_buf *b, uint64_t weight_x10000)
 {
     float f = (float)weight_x10000 / 10000.0f;
     char text[32];
@@ -31,7 +32,8 @@ static void fmt_weight(struct hq_buf *b, uint64_t weight_x10000)
     hq_buf_cstr(b, text);
 }
 
-static void fmt_variant(struct hq_buf *b, const Hq__Variant *v)
+static void
+fmt_variant(struct hq_buf *b, const Hq__Variant *v)
 {
     if (v->n_nodes > 0) {
         hq_buf_printf(b, "nodes: %u", v->n_nodes);
@@ -49,7 +51,8 @@ static void fmt_variant(struct hq_buf *b, const Hq__Variant *v)
     }
 }
 
-void desc_fmt_resources(struct hq_buf *b, const Hq__TaskDesc *d)
+void
+desc_fmt_resources(struct hq_buf *b, const Hq__TaskDesc *d)
 {
     size_t count = d->request != NULL ? d->request->n_variants : 0;
     for (size_t ix = 0; ix < count; ix++) {
@@ -62,12 +65,14 @@ void desc_fmt_resources(struct hq_buf *b, const Hq__TaskDesc *d)
 
 /* ---- command, environment, limits */
 
-static size_t shown_args(const Hq__TaskDesc *d)
+static size_t
+shown_args(const Hq__TaskDesc *d)
 {
     return HQ_MIN(d->n_args, (size_t)SHOWN_ARGS_MAX);
 }
 
-static struct hq_str shown_arg(const Hq__TaskDesc *d, size_t ix, char *mem, size_t mem_bytes)
+static struct hq_str
+shown_arg(const Hq__TaskDesc *d, size_t ix, char *mem, size_t mem_bytes)
 {
     struct hq_str arg = desc_str(d->args[ix]);
     if (arg.len <= SHOWN_ARG_BYTES_MAX) {
@@ -77,7 +82,8 @@ static struct hq_str shown_arg(const Hq__TaskDesc *d, size_t ix, char *mem, size
     return hq_str_from(mem);
 }
 
-void desc_fmt_command(struct hq_buf *b, const Hq__TaskDesc *d)
+void
+desc_fmt_command(struct hq_buf *b, const Hq__TaskDesc *d)
 {
     char mem[SHOWN_ARGS_MAX][32];
     struct hq_str args[SHOWN_ARGS_MAX];
@@ -88,14 +94,16 @@ void desc_fmt_command(struct hq_buf *b, const Hq__TaskDesc *d)
     hq_fmt_command(b, args, count);
 }
 
-static int by_key(const void *pa, const void *pb)
+static int
+by_key(const void *pa, const void *pb)
 {
     const Hq__EnvVar *const *a = pa;
     const Hq__EnvVar *const *b = pb;
     return hq_str_cmp(desc_str((*a)->key), desc_str((*b)->key));
 }
 
-static const Hq__EnvVar **sorted_env(const Hq__TaskDesc *d)
+static const Hq__EnvVar **
+sorted_env(const Hq__TaskDesc *d)
 {
     const Hq__EnvVar **v = hq_xcalloc(d->n_env + 1, sizeof *v);
     for (size_t ix = 0; ix < d->n_env; ix++) {
@@ -105,7 +113,8 @@ static const Hq__EnvVar **sorted_env(const Hq__TaskDesc *d)
     return v;
 }
 
-void desc_fmt_env(struct hq_buf *b, const Hq__TaskDesc *d)
+void
+desc_fmt_env(struct hq_buf *b, const Hq__TaskDesc *d)
 {
     const Hq__EnvVar **v = sorted_env(d);
     bool is_first = true;
@@ -119,7 +128,8 @@ void desc_fmt_env(struct hq_buf *b, const Hq__TaskDesc *d)
     free(v);
 }
 
-void desc_fmt_time_limit(struct hq_buf *b, const Hq__TaskDesc *d)
+void
+desc_fmt_time_limit(struct hq_buf *b, const Hq__TaskDesc *d)
 {
     if (d->time_limit_ms == 0) {
         hq_buf_cstr(b, "None");
@@ -128,7 +138,8 @@ void desc_fmt_time_limit(struct hq_buf *b, const Hq__TaskDesc *d)
     }
 }
 
-void desc_fmt_crash_limit(struct hq_buf *b, const Hq__TaskDesc *d)
+void
+desc_fmt_crash_limit(struct hq_buf *b, const Hq__TaskDesc *d)
 {
     if (d->crash_limit == SUBMIT_CRASH_NEVER) {
         hq_buf_cstr(b, "never-restart");
@@ -139,27 +150,30 @@ void desc_fmt_crash_limit(struct hq_buf *b, const Hq__TaskDesc *d)
     }
 }
 
-void desc_row(struct hq_table *t, const char *label, void (*fmt)(struct hq_buf *, const Hq__TaskDesc *),
-              const Hq__TaskDesc *d)
+void
+desc_row(struct hq_table *t, const char *label, void (*fmt)(struct hq_buf *, const Hq__TaskDesc *),
+         const Hq__TaskDesc *d)
 {
     HQ_AUTO(hq_buf_fini) struct hq_buf cell = HQ_BUF_INIT;
     fmt(&cell, d);
     hq_table_row(t, label, hq_buf_view(&cell), HQ_COLOR_NONE);
 }
 
-const char *desc_pin_word(const Hq__TaskDesc *d)
+const char *
+desc_pin_word(const Hq__TaskDesc *d)
 {
     return d->pin == HQ__PIN_MODE__PIN_TASKSET ? "taskset" : d->pin == HQ__PIN_MODE__PIN_OMP ? "omp" : "none";
 }
 
 /* ---- JSON */
 
-static void json_request(struct hq_json *j, const Hq__RequestEntry *e)
+static void
+json_request(struct hq_json *j, const Hq__RequestEntry *e)
 {
     static const char *const keys[HQ_POLICIES] = {
-        [HQ_POLICY_COMPACT] = "Compact",         [HQ_POLICY_FORCE_COMPACT] = "ForceCompact",
-        [HQ_POLICY_TIGHT] = "Tight",             [HQ_POLICY_FORCE_TIGHT] = "ForceTight",
-        [HQ_POLICY_SCATTER] = "Scatter",         [HQ_POLICY_ALL] = "All",
+        [HQ_POLICY_COMPACT] = "Compact", [HQ_POLICY_FORCE_COMPACT] = "ForceCompact",
+        [HQ_POLICY_TIGHT] = "Tight",     [HQ_POLICY_FORCE_TIGHT] = "ForceTight",
+        [HQ_POLICY_SCATTER] = "Scatter", [HQ_POLICY_ALL] = "All",
     };
     const char *key = (unsigned)e->policy < HQ_POLICIES ? keys[e->policy] : "Compact";
     hq_json_object(j);
@@ -176,7 +190,8 @@ static void json_request(struct hq_json *j, const Hq__RequestEntry *e)
 }
 
 /* The order of the reference: cpus, what workers detect, then names of the user's own. */
-static int rank(const Hq__RequestEntry *e)
+static int
+rank(const Hq__RequestEntry *e)
 {
     static const char *const first[] = {"cpus", "gpus/nvidia", "gpus/amd", "mem"};
     int ix = 0;
@@ -186,7 +201,8 @@ static int rank(const Hq__RequestEntry *e)
     return ix;
 }
 
-static void json_variant(struct hq_json *j, const Hq__Variant *v)
+static void
+json_variant(struct hq_json *j, const Hq__Variant *v)
 {
     hq_json_object(j);
     hq_json_put_seconds(j, "min_time", (int64_t)v->min_time_ms);
@@ -205,8 +221,9 @@ static void json_variant(struct hq_json *j, const Hq__Variant *v)
     hq_json_object_end(j);
 }
 
-static void json_stdio(struct hq_json *j, const char *key, const Hq__Stdio *io, enum paths_stdio kind,
-                       const struct path *path, const char *graph_default, bool is_graph)
+static void
+json_stdio(struct hq_json *j, const char *key, const Hq__Stdio *io, enum paths_stdio kind, const struct path *path,
+           const char *graph_default, bool is_graph)
 {
     hq_json_key(j, key);
     if (kind != PATHS_FILE) {
@@ -222,7 +239,8 @@ static void json_stdio(struct hq_json *j, const char *key, const Hq__Stdio *io, 
     hq_json_str(j, hq_buf_view(&b));
 }
 
-static void json_program(struct hq_json *j, const Hq__TaskDesc *d, const struct paths *p, bool is_graph)
+static void
+json_program(struct hq_json *j, const Hq__TaskDesc *d, const struct paths *p, bool is_graph)
 {
     hq_json_object(j);
     hq_json_key(j, "args");
@@ -250,12 +268,15 @@ static void json_program(struct hq_json *j, const Hq__TaskDesc *d, const struct 
     }
     hq_json_object_end(j);
     free(env);
-    json_stdio(j, "stderr", d->stderr, p->stderr_kind, &p->to_stderr, "%{CWD}/job-%{JOB_ID}/%{TASK_ID}.stderr", is_graph);
-    json_stdio(j, "stdout", d->stdout, p->stdout_kind, &p->to_stdout, "%{CWD}/job-%{JOB_ID}/%{TASK_ID}.stdout", is_graph);
+    json_stdio(j, "stderr", d->stderr, p->stderr_kind, &p->to_stderr, "%{CWD}/job-%{JOB_ID}/%{TASK_ID}.stderr",
+               is_graph);
+    json_stdio(j, "stdout", d->stdout, p->stdout_kind, &p->to_stdout, "%{CWD}/job-%{JOB_ID}/%{TASK_ID}.stdout",
+               is_graph);
     hq_json_object_end(j);
 }
 
-void desc_json(struct hq_json *j, const Hq__TaskDesc *d, const struct paths *p, bool is_graph)
+void
+desc_json(struct hq_json *j, const Hq__TaskDesc *d, const struct paths *p, bool is_graph)
 {
     hq_json_object(j);
     hq_json_key(j, "crash_limit");
@@ -267,7 +288,9 @@ void desc_json(struct hq_json *j, const Hq__TaskDesc *d, const struct paths *p, 
         hq_json_u64(j, d->crash_limit);
     }
     hq_json_put_strz(j, "pin_mode",
-                     d->pin == HQ__PIN_MODE__PIN_TASKSET ? "taskset" : d->pin == HQ__PIN_MODE__PIN_OMP ? "openmp" : NULL);
+                     d->pin == HQ__PIN_MODE__PIN_TASKSET ? "taskset"
+                     : d->pin == HQ__PIN_MODE__PIN_OMP   ? "openmp"
+                                                         : NULL);
     hq_json_put_i64(j, "priority", d->priority);
     hq_json_key(j, "program");
     json_program(j, d, p, is_graph);

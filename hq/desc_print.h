@@ -13,20 +13,22 @@
 
 #include "proto/client.pb-c.h"
 
-static inline struct hq_str desc_str(ProtobufCBinaryData b)
+static inline struct hq_str
+desc_str(ProtobufCBinaryData b)
 {
     return hq_str_make((const char *)b.data, b.len);
 }
 
 /* protobuf-c has no const bytes; packing does not write to them. */
-static inline ProtobufCBinaryData desc_bytes(struct hq_str s)
+static inline ProtobufCBinaryData
+desc_bytes(struct hq_str s)
 {
     return (ProtobufCBinaryData){.len = s.len, .data = (uint8_t *)(uintptr_t)s.ptr};
 }
 
 void desc_fmt_resources(struct hq_buf *b, const Hq__TaskDesc *d);
 void desc_fmt_command(struct hq_buf *b, const Hq__TaskDesc *d);
-void desc_fmt_env(struct hq_buf *b, const Hq__TaskDesc *d); /* without HQ_...; sorted */
+void desc_fmt_env(struct hq_buf *b, const Hq__TaskDesc *d);        /* without HQ_...; sorted */
 void desc_fmt_time_limit(struct hq_buf *b, const Hq__TaskDesc *d); /* "None" */
 void desc_fmt_crash_limit(struct hq_buf *b, const Hq__TaskDesc *d);
 /* One row of a vertical table, by one of the functions above. */

@@ -12,7 +12,8 @@ struct reader {
 };
 
 /* What a parser of this grammar says: the place, and the rest of the line as a quoted text. */
-static int reader_fail(struct reader *r, const char *expected)
+static int
+reader_fail(struct reader *r, const char *expected)
 {
     if (r->at >= r->line.len) {
         return hq_err_set(r->err, -EINVAL, "Parse error\nexpected \"%s\" at the end of input", expected);
@@ -29,7 +30,8 @@ static int reader_fail(struct reader *r, const char *expected)
 }
 
 /* Takes "\" and the character behind it, which must be one of `allowed`. */
-static int read_escaped(struct reader *r, const char *allowed)
+static int
+read_escaped(struct reader *r, const char *allowed)
 {
     char c = r->at + 1 < r->line.len ? r->line.ptr[r->at + 1] : '\0';
     if (c == '\0' || strchr(allowed, c) == NULL) {
@@ -40,7 +42,8 @@ static int read_escaped(struct reader *r, const char *allowed)
     return 0;
 }
 
-static int read_quoted(struct reader *r)
+static int
+read_quoted(struct reader *r)
 {
     r->at++;
     if (r->at < r->line.len && r->line.ptr[r->at] == '"') {
@@ -63,7 +66,8 @@ static int read_quoted(struct reader *r)
     return 0;
 }
 
-static int read_bare(struct reader *r)
+static int
+read_bare(struct reader *r)
 {
     while (r->at < r->line.len && r->line.ptr[r->at] != ' ' && r->line.ptr[r->at] != '"') {
         if (r->line.ptr[r->at] == '\\') {
@@ -78,7 +82,8 @@ static int read_bare(struct reader *r)
     return 0;
 }
 
-static int read_word(struct reader *r)
+static int
+read_word(struct reader *r)
 {
     hq_buf_clear(&r->word);
     int rc = read_bare(r);
@@ -92,7 +97,8 @@ static int read_word(struct reader *r)
 }
 
 /* A separator is a blank, then blanks and tabs. */
-static void skip_separator(struct reader *r)
+static void
+skip_separator(struct reader *r)
 {
     if (r->at < r->line.len && r->line.ptr[r->at] == ' ') {
         while (r->at < r->line.len && (r->line.ptr[r->at] == ' ' || r->line.ptr[r->at] == '\t')) {
@@ -101,13 +107,15 @@ static void skip_separator(struct reader *r)
     }
 }
 
-static void add_word(struct hq_strv *words, struct hq_str word, struct hq_arena *arena)
+static void
+add_word(struct hq_strv *words, struct hq_str word, struct hq_arena *arena)
 {
     hq_arena_grow(arena, &words->v, &words->cap, words->count + 1, sizeof *words->v);
     words->v[words->count++] = hq_arena_str(arena, word);
 }
 
-int directive_words(struct hq_strv *words, struct hq_str line, struct hq_arena *arena, struct hq_err *err)
+int
+directive_words(struct hq_strv *words, struct hq_str line, struct hq_arena *arena, struct hq_err *err)
 {
     struct reader r = {.line = line, .err = err};
     int rc = 0;
@@ -125,7 +133,8 @@ int directive_words(struct hq_strv *words, struct hq_str line, struct hq_arena *
 
 /* ---- lines of a script */
 
-int directive_scan(struct directives *ret, struct hq_str text, struct hq_arena *arena, struct hq_err *err)
+int
+directive_scan(struct directives *ret, struct hq_str text, struct hq_arena *arena, struct hq_err *err)
 {
     struct directives out = {0};
     struct hq_str rest = text;

@@ -19,8 +19,10 @@ struct directives {
 };
 
 /* Scans the head of a script: #HQ lines up to the first line that is neither blank nor a comment. */
-HQ_MUST_CHECK int directive_scan(struct directives *ret, struct hq_str text, struct hq_arena *arena, struct hq_err *err);
+HQ_MUST_CHECK int directive_scan(struct directives *ret, struct hq_str text, struct hq_arena *arena,
+                                 struct hq_err *err);
 /* Words of one line: blanks separate, "..." quotes, backslash escapes a blank or a quote. Appends. */
-HQ_MUST_CHECK int directive_words(struct hq_strv *words, struct hq_str line, struct hq_arena *arena, struct hq_err *err);
+HQ_MUST_CHECK int directive_words(struct hq_strv *words, struct hq_str line, struct hq_arena *arena,
+                                  struct hq_err *err);
 
 #endif

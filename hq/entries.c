@@ -5,7 +5,8 @@
 
 #include <stdlib.h>
 
-void entries_fini(struct entries *e)
+void
+entries_fini(struct entries *e)
 {
     hq_buf_fini(&e->data);
     free(e->lens);
@@ -13,10 +14,12 @@ void entries_fini(struct entries *e)
     *e = (struct entries){0};
 }
 
-static int add_len(struct entries *e, size_t len, struct hq_err *err)
+static int
+add_len(struct entries *e, size_t len, struct hq_err *err)
 {
     if (len > HQ_ENTRY_BYTES_MAX) {
-        return hq_err_set(err, -E2BIG, "Entry %zu has %zu bytes; at most %u are possible", e->count, len, HQ_ENTRY_BYTES_MAX);
+        return hq_err_set(err, -E2BIG, "Entry %zu has %zu bytes; at most %u are possible", e->count, len,
+                          HQ_ENTRY_BYTES_MAX);
     }
     if (e->count >= HQ_TASKS_PER_SUBMIT_MAX) {
         return hq_err_set(err, -E2BIG, "More than %u tasks in one submit", HQ_TASKS_PER_SUBMIT_MAX);
@@ -26,7 +29,8 @@ static int add_len(struct entries *e, size_t len, struct hq_err *err)
     return 0;
 }
 
-int entries_add(struct entries *e, struct hq_str entry, struct hq_err *err)
+int
+entries_add(struct entries *e, struct hq_str entry, struct hq_err *err)
 {
     int rc = add_len(e, entry.len, err);
     if (rc == 0) {
@@ -42,13 +46,15 @@ struct chosen {
     bool is_all;
 };
 
-static int chosen_init(struct chosen *c, const struct hq_ranges *only, struct hq_err *err)
+static int
+chosen_init(struct chosen *c, const struct hq_ranges *only, struct hq_err *err)
 {
     *c = (struct chosen){.is_all = only == NULL};
     return only == NULL ? 0 : hq_ranges_ascending(&c->set, only, err);
 }
 
-static bool chosen_has(struct chosen *c, uint64_t number)
+static bool
+chosen_has(struct chosen *c, uint64_t number)
 {
     if (c->is_all) {
         return true;
@@ -64,7 +70,8 @@ static bool chosen_has(struct chosen *c, uint64_t number)
 }
 
 /* Moves the chosen lines together at the front of `data`. */
-static int pack_lines(struct entries *e, struct chosen *c, struct hq_err *err)
+static int
+pack_lines(struct entries *e, struct chosen *c, struct hq_err *err)
 {
     size_t from = 0;
     size_t to = 0;
@@ -89,7 +96,8 @@ static int pack_lines(struct entries *e, struct chosen *c, struct hq_err *err)
     return 0;
 }
 
-int entries_from_lines(struct entries *ret, struct hq_buf *text, const struct hq_ranges *only, struct hq_err *err)
+int
+entries_from_lines(struct entries *ret, struct hq_buf *text, const struct hq_ranges *only, struct hq_err *err)
 {
     struct chosen c;
     int rc = chosen_init(&c, only, err);

@@ -14,7 +14,7 @@
 #include "common/str.h"
 
 struct entries {
-    struct hq_buf data;   /* one behind the other */
+    struct hq_buf data; /* one behind the other */
     uint32_t *lens;
     size_t count;
     size_t cap;

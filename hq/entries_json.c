@@ -19,13 +19,15 @@ struct big_numbers {
     char decoded_mem[2 + MARK_TRIES];
 };
 
-static bool is_number_char(char c)
+static bool
+is_number_char(char c)
 {
     return (c >= '0' && c <= '9') || c == '-' || c == '+' || c == '.' || c == 'e' || c == 'E';
 }
 
 /* An integer token that needs more than 63 bits (by its length; what is that long and smaller comes back the same). */
-static bool is_big_integer(struct hq_str token)
+static bool
+is_big_integer(struct hq_str token)
 {
     size_t digits = 0;
     for (size_t ix = 0; ix < token.len; ix++) {
@@ -41,7 +43,8 @@ static bool is_big_integer(struct hq_str token)
 }
 
 /* Copies `text` with its big integers marked; false when there is none (nothing to copy). */
-static bool mark_numbers(struct hq_buf *out, struct hq_str text, const struct big_numbers *b)
+static bool
+mark_numbers(struct hq_buf *out, struct hq_str text, const struct big_numbers *b)
 {
     size_t done = 0;
     bool in_string = false;
@@ -75,7 +78,8 @@ static bool mark_numbers(struct hq_buf *out, struct hq_str text, const struct bi
     return done > 0;
 }
 
-static bool choose_mark(struct big_numbers *b, struct hq_str text)
+static bool
+choose_mark(struct big_numbers *b, struct hq_str text)
 {
     memcpy(b->mark, "\\u0000", 6);
     for (size_t n = 1; n <= MARK_TRIES; n++) {
@@ -93,7 +97,8 @@ static bool choose_mark(struct big_numbers *b, struct hq_str text)
 
 /* ---- printing */
 
-static void print_big(struct hq_buf *out, struct hq_str digits)
+static void
+print_big(struct hq_buf *out, struct hq_str digits)
 {
     uint64_t u;
     int64_t i;
@@ -111,14 +116,16 @@ static void print_big(struct hq_buf *out, struct hq_str digits)
 
 static void print_value(struct hq_buf *out, json_t *v, const struct big_numbers *b);
 
-static int by_key(const void *a, const void *b)
+static int
+by_key(const void *a, const void *b)
 {
     const char *const *x = a;
     const char *const *y = b;
     return strcmp(*x, *y);
 }
 
-static void print_object(struct hq_buf *out, json_t *object, const struct big_numbers *b)
+static void
+print_object(struct hq_buf *out, json_t *object, const struct big_numbers *b)
 {
     const char **keys = hq_xcalloc(json_object_size(object) + 1, sizeof *keys);
     size_t n = 0;
@@ -139,7 +146,8 @@ static void print_object(struct hq_buf *out, json_t *object, const struct big_nu
     free(keys);
 }
 
-static void print_string(struct hq_buf *out, struct hq_str s, const struct big_numbers *b)
+static void
+print_string(struct hq_buf *out, struct hq_str s, const struct big_numbers *b)
 {
     if (b->decoded.len > 0 && hq_str_starts(s, b->decoded)) {
         print_big(out, hq_str_sub(s, b->decoded.len, s.len));
@@ -149,7 +157,8 @@ static void print_string(struct hq_buf *out, struct hq_str s, const struct big_n
 }
 
 /* Nesting is bounded by jansson (2048 levels). */
-static void print_value(struct hq_buf *out, json_t *v, const struct big_numbers *b)
+static void
+print_value(struct hq_buf *out, json_t *v, const struct big_numbers *b)
 {
     switch (json_typeof(v)) {
     case JSON_OBJECT:
@@ -188,7 +197,8 @@ static void print_value(struct hq_buf *out, json_t *v, const struct big_numbers 
 
 /* ---- reading */
 
-static int syntax_error(struct hq_err *err, const json_error_t *e)
+static int
+syntax_error(struct hq_err *err, const json_error_t *e)
 {
     const char *what = e->text;
     switch (json_error_code(e)) {
@@ -210,8 +220,9 @@ static int syntax_error(struct hq_err *err, const json_error_t *e)
     return hq_err_set(err, -EINVAL, "%s at line %d column %d", what, e->line, e->column);
 }
 
-static int add_elements(struct entries *e, const json_t *top, const struct hq_ranges *only, const struct big_numbers *b,
-                        struct hq_err *err)
+static int
+add_elements(struct entries *e, const json_t *top, const struct hq_ranges *only, const struct big_numbers *b,
+             struct hq_err *err)
 {
     HQ_AUTO(hq_buf_fini) struct hq_buf text = HQ_BUF_INIT;
     int rc = 0;
@@ -229,8 +240,9 @@ static int add_elements(struct entries *e, const json_t *top, const struct hq_ra
     return rc;
 }
 
-int entries_from_json(struct entries *ret, struct hq_str text, const char *path, const struct hq_ranges *only,
-                      struct hq_err *err)
+int
+entries_from_json(struct entries *ret, struct hq_str text, const char *path, const struct hq_ranges *only,
+                  struct hq_err *err)
 {
     HQ_AUTO(hq_buf_fini) struct hq_buf marked = HQ_BUF_INIT;
     struct big_numbers b = {0};

@@ -12,7 +12,8 @@
 /* ---- table. Items come by worker, then variant. */
 
 /* End of the items of the same worker (and variant) as the one at `from`. */
-static size_t group_end(const Hq__TaskExplainAnswer *a, size_t from, bool by_variant)
+static size_t
+group_end(const Hq__TaskExplainAnswer *a, size_t from, bool by_variant)
 {
     size_t ix = from;
     while (ix < a->n_items && a->items[ix]->worker == a->items[from]->worker &&
@@ -22,7 +23,8 @@ static size_t group_end(const Hq__TaskExplainAnswer *a, size_t from, bool by_var
     return ix;
 }
 
-static bool is_runnable(const Hq__TaskExplainAnswer *a, size_t from, size_t to)
+static bool
+is_runnable(const Hq__TaskExplainAnswer *a, size_t from, size_t to)
 {
     for (size_t ix = from; ix < to; ix++) {
         if (!a->items[ix]->is_enough) {
@@ -37,7 +39,8 @@ struct verdict { /* of one worker */
     size_t all;
 };
 
-static struct verdict judge(const Hq__TaskExplainAnswer *a, size_t from, size_t to)
+static struct verdict
+judge(const Hq__TaskExplainAnswer *a, size_t from, size_t to)
 {
     struct verdict v = {0};
     for (size_t ix = from; ix < to; ix = group_end(a, ix, true)) {
@@ -47,7 +50,8 @@ static struct verdict judge(const Hq__TaskExplainAnswer *a, size_t from, size_t 
     return v;
 }
 
-static void fmt_provides(struct hq_buf *b, const Hq__ExplainItem *i)
+static void
+fmt_provides(struct hq_buf *b, const Hq__ExplainItem *i)
 {
     switch (i->kind) {
     case HQ__EXPLAIN_KIND__EXPLAIN_TIME:
@@ -66,7 +70,8 @@ static void fmt_provides(struct hq_buf *b, const Hq__ExplainItem *i)
     }
 }
 
-static void fmt_request(struct hq_buf *b, const Hq__ExplainItem *i)
+static void
+fmt_request(struct hq_buf *b, const Hq__ExplainItem *i)
 {
     if (i->kind == HQ__EXPLAIN_KIND__EXPLAIN_TIME) {
         hq_makespan_print(b, hq_ns_from_ms((hq_ms)i->requested));
@@ -84,19 +89,22 @@ struct cells { /* of one worker: lines of several variants below one another */
     struct hq_buf request;
 };
 
-static void new_line(struct hq_buf *b, bool is_first)
+static void
+new_line(struct hq_buf *b, bool is_first)
 {
     if (!is_first) {
         hq_buf_byte(b, '\n');
     }
 }
 
-static void colored(struct hq_buf *b, bool with_color, enum hq_color color, struct hq_str text)
+static void
+colored(struct hq_buf *b, bool with_color, enum hq_color color, struct hq_str text)
 {
     hq_color_add(b, with_color, color, text);
 }
 
-static void add_item(struct cells *c, const Hq__TaskExplainAnswer *a, size_t ix, size_t from, bool with_color)
+static void
+add_item(struct cells *c, const Hq__TaskExplainAnswer *a, size_t ix, size_t from, bool with_color)
 {
     const Hq__ExplainItem *i = a->items[ix];
     bool is_first = ix == from;
@@ -110,9 +118,9 @@ static void add_item(struct cells *c, const Hq__TaskExplainAnswer *a, size_t ix,
         hq_buf_clear(&text);
     }
     bool is_resource = i->kind != HQ__EXPLAIN_KIND__EXPLAIN_TIME && i->kind != HQ__EXPLAIN_KIND__EXPLAIN_NODES;
-    struct hq_str type = is_resource                                     ? desc_str(i->type)
+    struct hq_str type = is_resource                                 ? desc_str(i->type)
                          : i->kind == HQ__EXPLAIN_KIND__EXPLAIN_TIME ? HQ_STR("time")
-                                                                         : HQ_STR("nodes");
+                                                                     : HQ_STR("nodes");
     new_line(&c->type, is_first);
     colored(&c->type, with_color, is_resource ? HQ_COLOR_CYAN : HQ_COLOR_MAGENTA, type);
     new_line(&c->provides, is_first);
@@ -124,7 +132,8 @@ static void add_item(struct cells *c, const Hq__TaskExplainAnswer *a, size_t ix,
     colored(&c->request, with_color, i->is_enough ? HQ_COLOR_GREEN : HQ_COLOR_RED, hq_buf_view(&text));
 }
 
-static void add_worker(struct hq_table *t, const Hq__TaskExplainAnswer *a, size_t from, size_t to, bool with_color)
+static void
+add_worker(struct hq_table *t, const Hq__TaskExplainAnswer *a, size_t from, size_t to, bool with_color)
 {
     struct cells c = {0};
     for (size_t ix = from; ix < to; ix++) {
@@ -148,7 +157,8 @@ static void add_worker(struct hq_table *t, const Hq__TaskExplainAnswer *a, size_
     }
 }
 
-static void print_dependencies(struct hq_out *out, const Hq__TaskExplainAnswer *a)
+static void
+print_dependencies(struct hq_out *out, const Hq__TaskExplainAnswer *a)
 {
     hq_out_printf(out, "Task %u@%u is ", a->job, a->task);
     if (a->dep_count == 0) {
@@ -156,11 +166,13 @@ static void print_dependencies(struct hq_out *out, const Hq__TaskExplainAnswer *
     } else if (a->waiting_deps == 0) {
         hq_out_line(out, "ready to run because its all %u dependencies are finished.", a->dep_count);
     } else {
-        hq_out_line(out, "not ready to run, because %u/%u dependencies are not finished.", a->waiting_deps, a->dep_count);
+        hq_out_line(out, "not ready to run, because %u/%u dependencies are not finished.", a->waiting_deps,
+                    a->dep_count);
     }
 }
 
-static void print_workers(struct hq_out *out, const Hq__TaskExplainAnswer *a)
+static void
+print_workers(struct hq_out *out, const Hq__TaskExplainAnswer *a)
 {
     HQ_AUTO(hq_buf_fini) struct hq_buf ids = HQ_BUF_INIT;
     struct hq_ranges_runs runs = {.out = &ids};
@@ -179,11 +191,12 @@ static void print_workers(struct hq_out *out, const Hq__TaskExplainAnswer *a)
     }
 }
 
-void explain_print_table(struct hq_out *out, const Hq__TaskExplainAnswer *a)
+void
+explain_print_table(struct hq_out *out, const Hq__TaskExplainAnswer *a)
 {
-    static const struct hq_column columns[] = {
-        {"Worker Id", HQ_COLUMN_PLAIN_HEAD}, {"Runnable", HQ_COLUMN_PLAIN_HEAD}, {"Variant", HQ_COLUMN_PLAIN_HEAD},
-        {"Type", HQ_COLUMN_PLAIN_HEAD},      {"Provides", HQ_COLUMN_PLAIN_HEAD}, {"Request", HQ_COLUMN_PLAIN_HEAD}};
+    static const struct hq_column columns[] = {{"Worker Id", HQ_COLUMN_PLAIN_HEAD}, {"Runnable", HQ_COLUMN_PLAIN_HEAD},
+                                               {"Variant", HQ_COLUMN_PLAIN_HEAD},   {"Type", HQ_COLUMN_PLAIN_HEAD},
+                                               {"Provides", HQ_COLUMN_PLAIN_HEAD},  {"Request", HQ_COLUMN_PLAIN_HEAD}};
     print_dependencies(out, a);
     print_workers(out, a);
     if (a->n_items == 0) {
@@ -199,7 +212,8 @@ void explain_print_table(struct hq_out *out, const Hq__TaskExplainAnswer *a)
 
 /* ---- JSON */
 
-static void json_item(struct hq_json *j, const Hq__ExplainItem *i)
+static void
+json_item(struct hq_json *j, const Hq__ExplainItem *i)
 {
     hq_json_object(j);
     switch (i->kind) {
@@ -233,7 +247,8 @@ static void json_item(struct hq_json *j, const Hq__ExplainItem *i)
     hq_json_object_end(j);
 }
 
-static void json_worker(struct hq_json *j, const Hq__TaskExplainAnswer *a, size_t from, size_t to)
+static void
+json_worker(struct hq_json *j, const Hq__TaskExplainAnswer *a, size_t from, size_t to)
 {
     hq_json_object(j);
     hq_json_key(j, "variants");
@@ -251,7 +266,8 @@ static void json_worker(struct hq_json *j, const Hq__TaskExplainAnswer *a, size_
     hq_json_object_end(j);
 }
 
-void explain_print_json(struct hq_out *out, const Hq__TaskExplainAnswer *a)
+void
+explain_print_json(struct hq_out *out, const Hq__TaskExplainAnswer *a)
 {
     struct hq_json j;
     hq_json_begin_document(&j, out);

@@ -6,7 +6,8 @@
 #include <stdlib.h>
 
 /* Words of the command line to bits of the wire. */
-static uint32_t wire_states(uint32_t mask)
+static uint32_t
+wire_states(uint32_t mask)
 {
     static const uint8_t wire[HQ_STATES] = {
         [HQ_STATE_WAITING] = HQ__JOB_STATE__JOB_WAITING,   [HQ_STATE_RUNNING] = HQ__JOB_STATE__JOB_RUNNING,
@@ -23,7 +24,8 @@ static uint32_t wire_states(uint32_t mask)
     return ret;
 }
 
-static void set_add(struct job_set *set, const Hq__JobListAnswer *a, struct hq_arena *arena)
+static void
+set_add(struct job_set *set, const Hq__JobListAnswer *a, struct hq_arena *arena)
 {
     hq_arena_grow(arena, &set->v, &set->cap, set->count + a->n_jobs, sizeof(Hq__JobInfo *));
     for (size_t ix = 0; ix < a->n_jobs; ix++) {
@@ -37,8 +39,9 @@ static void set_add(struct job_set *set, const Hq__JobListAnswer *a, struct hq_a
     set->total_count = a->total_count;
 }
 
-int job_fetch_set(struct hq_cli *cli, const struct job_set_query *q, struct job_set *ret, struct hq_arena *arena,
-                  struct hq_err *err)
+int
+job_fetch_set(struct hq_cli *cli, const struct job_set_query *q, struct job_set *ret, struct hq_arena *arena,
+              struct hq_err *err)
 {
     Hq__JobList req = HQ__JOB_LIST__INIT;
     req.jobs = q->jobs != NULL ? selector_wire(q->jobs, arena) : NULL;
@@ -73,7 +76,8 @@ int job_fetch_set(struct hq_cli *cli, const struct job_set_query *q, struct job_
 }
 
 /* Index of the first job with an id of at least `id`. */
-static size_t first_from(const struct job_set *set, uint32_t id)
+static size_t
+first_from(const struct job_set *set, uint32_t id)
 {
     size_t lo = 0;
     size_t hi = set->count;
@@ -88,7 +92,8 @@ static size_t first_from(const struct job_set *set, uint32_t id)
     return lo;
 }
 
-void job_set_order(struct job_set *set, const struct selector *jobs, struct hq_arena *arena)
+void
+job_set_order(struct job_set *set, const struct selector *jobs, struct hq_arena *arena)
 {
     if (jobs->kind != SELECTOR_RANGES || jobs->ids.count < 2) {
         return;
@@ -97,7 +102,8 @@ void job_set_order(struct job_set *set, const struct selector *jobs, struct hq_a
     size_t n = 0;
     for (size_t r = 0; r < jobs->ids.count; r++) {
         const struct hq_range *range = &jobs->ids.v[r];
-        for (size_t ix = first_from(set, range->first); ix < set->count && set->v[ix]->job <= hq_range_last(range); ix++) {
+        for (size_t ix = first_from(set, range->first); ix < set->count && set->v[ix]->job <= hq_range_last(range);
+             ix++) {
             if ((set->v[ix]->job - range->first) % range->step == 0 && n < set->count) {
                 v[n++] = set->v[ix];
             }
@@ -108,7 +114,8 @@ void job_set_order(struct job_set *set, const struct selector *jobs, struct hq_a
 }
 
 /* Keys of objects are sorted as texts: "10" before "2". */
-static int by_text(const void *pa, const void *pb)
+static int
+by_text(const void *pa, const void *pb)
 {
     const Hq__JobInfo *const *a = pa;
     const Hq__JobInfo *const *b = pb;
@@ -119,13 +126,15 @@ static int by_text(const void *pa, const void *pb)
     return strcmp(ta, tb);
 }
 
-void job_set_order_as_text(struct job_set *set)
+void
+job_set_order_as_text(struct job_set *set)
 {
     qsort(set->v, set->count, sizeof(Hq__JobInfo *), by_text);
 }
 
-int job_fetch_detail(struct hq_cli *cli, uint32_t job, bool with_descs, struct job_detail *ret, bool *ret_found,
-                     struct hq_arena *arena, struct hq_err *err)
+int
+job_fetch_detail(struct hq_cli *cli, uint32_t job, bool with_descs, struct job_detail *ret, bool *ret_found,
+                 struct hq_arena *arena, struct hq_err *err)
 {
     Hq__JobDetailRequest req = HQ__JOB_DETAIL_REQUEST__INIT;
     req.job = job;
@@ -160,7 +169,8 @@ int job_fetch_detail(struct hq_cli *cli, uint32_t job, bool with_descs, struct j
     return 0;
 }
 
-int job_fetch_one(struct hq_cli *cli, const struct selector *job, uint32_t *ret, bool *ret_found, struct hq_err *err)
+int
+job_fetch_one(struct hq_cli *cli, const struct selector *job, uint32_t *ret, bool *ret_found, struct hq_err *err)
 {
     if (job->kind == SELECTOR_RANGES) {
         *ret = hq_ranges_at(&job->ids, 0);

@@ -8,7 +8,8 @@
 
 #include <stdio.h>
 
-const Hq__SubmitInfo *job_detail_submit(const struct job_detail *d, uint32_t desc_id)
+const Hq__SubmitInfo *
+job_detail_submit(const struct job_detail *d, uint32_t desc_id)
 {
     for (size_t ix = 0; ix < d->answer->n_submits; ix++) {
         const Hq__SubmitInfo *s = d->answer->submits[ix];
@@ -19,8 +20,9 @@ const Hq__SubmitInfo *job_detail_submit(const struct job_detail *d, uint32_t des
     return NULL;
 }
 
-void job_detail_paths(struct paths *ret, const struct job_detail *d, const Hq__SubmitInfo *submit, const Hq__TaskDesc *desc,
-                      struct hq_arena *arena)
+void
+job_detail_paths(struct paths *ret, const struct job_detail *d, const Hq__SubmitInfo *submit, const Hq__TaskDesc *desc,
+                 struct hq_arena *arena)
 {
     struct paths_job known = {
         .job = d->answer->info->job,
@@ -38,7 +40,8 @@ struct counter {
 };
 
 /* In the order of the cell. */
-static void counters_of(struct counter ret[6], const Hq__JobInfo *job)
+static void
+counters_of(struct counter ret[6], const Hq__JobInfo *job)
 {
     static const Hq__JobCounts none = HQ__JOB_COUNTS__INIT;
     const Hq__JobCounts *c = job->counts != NULL ? job->counts : &none;
@@ -50,7 +53,8 @@ static void counters_of(struct counter ret[6], const Hq__JobInfo *job)
     ret[5] = (struct counter){HQ_STATE_ABORTED, c->aborted};
 }
 
-static void row_state(struct hq_table *t, const Hq__JobInfo *job, bool with_color)
+static void
+row_state(struct hq_table *t, const Hq__JobInfo *job, bool with_color)
 {
     if (follow_task_count(job) == 1) {
         enum hq_task_state s = follow_job_state(job);
@@ -77,7 +81,8 @@ static void row_state(struct hq_table *t, const Hq__JobInfo *job, bool with_colo
     hq_table_row(t, "State", hq_buf_view(&cell), HQ_COLOR_NONE);
 }
 
-static void row_tasks(struct hq_table *t, const Hq__JobDetailAnswer *a)
+static void
+row_tasks(struct hq_table *t, const Hq__JobDetailAnswer *a)
 {
     HQ_AUTO(hq_buf_fini) struct hq_buf cell = HQ_BUF_INIT;
     uint64_t count = follow_task_count(a->info);
@@ -93,7 +98,8 @@ static void row_tasks(struct hq_table *t, const Hq__JobDetailAnswer *a)
     hq_table_row(t, "Tasks", hq_buf_view(&cell), HQ_COLOR_NONE);
 }
 
-static void row_workers(struct hq_table *t, const Hq__JobDetailAnswer *a)
+static void
+row_workers(struct hq_table *t, const Hq__JobDetailAnswer *a)
 {
     HQ_AUTO(hq_buf_fini) struct hq_buf cell = HQ_BUF_INIT;
     for (size_t ix = 0; ix < a->n_worker_hosts; ix++) {
@@ -105,7 +111,8 @@ static void row_workers(struct hq_table *t, const Hq__JobDetailAnswer *a)
     hq_table_row(t, "Workers", hq_buf_view(&cell), HQ_COLOR_NONE);
 }
 
-static void row_stdio(struct hq_table *t, const char *label, enum paths_stdio kind, const struct path *path)
+static void
+row_stdio(struct hq_table *t, const char *label, enum paths_stdio kind, const struct path *path)
 {
     HQ_AUTO(hq_buf_fini) struct hq_buf cell = HQ_BUF_INIT;
     if (kind == PATHS_FILE) {
@@ -117,7 +124,8 @@ static void row_stdio(struct hq_table *t, const char *label, enum paths_stdio ki
 }
 
 /* Rows that only a job of one array has. */
-static void rows_of_array(struct hq_table *t, const struct job_detail *d, struct hq_arena *arena)
+static void
+rows_of_array(struct hq_table *t, const struct job_detail *d, struct hq_arena *arena)
 {
     const Hq__SubmitInfo *submit = d->answer->submits[0];
     if (submit->is_graph || d->desc_count == 0) {
@@ -140,7 +148,8 @@ static void rows_of_array(struct hq_table *t, const struct job_detail *d, struct
     desc_row(t, "Crash limit", desc_fmt_crash_limit, desc);
 }
 
-static void rows_of_times(struct hq_table *t, const Hq__JobDetailAnswer *a)
+static void
+rows_of_times(struct hq_table *t, const Hq__JobDetailAnswer *a)
 {
     HQ_AUTO(hq_buf_fini) struct hq_buf cell = HQ_BUF_INIT;
     hq_date_utc(&cell, (hq_wall_ms)a->submitted_ms);
@@ -155,7 +164,8 @@ static void rows_of_times(struct hq_table *t, const Hq__JobDetailAnswer *a)
     hq_table_row(t, "Makespan", hq_buf_view(&cell), HQ_COLOR_NONE);
 }
 
-void job_print_failed(struct hq_out *out, const Hq__JobDetailAnswer *a)
+void
+job_print_failed(struct hq_out *out, const Hq__JobDetailAnswer *a)
 {
     uint64_t count = a->info->counts != NULL ? a->info->counts->failed : 0;
     if (count == 0) {
@@ -177,7 +187,8 @@ void job_print_failed(struct hq_out *out, const Hq__JobDetailAnswer *a)
     }
 }
 
-void job_print_info(struct hq_out *out, const struct job_detail *d, struct hq_arena *arena)
+void
+job_print_info(struct hq_out *out, const struct job_detail *d, struct hq_arena *arena)
 {
     const Hq__JobDetailAnswer *a = d->answer;
     HQ_AUTO(hq_table_fini) struct hq_table t;
@@ -201,7 +212,8 @@ void job_print_info(struct hq_out *out, const struct job_detail *d, struct hq_ar
 
 /* ---- JSON */
 
-static void json_submit(struct hq_json *j, const struct job_detail *d, const Hq__SubmitInfo *s, struct hq_arena *arena)
+static void
+json_submit(struct hq_json *j, const struct job_detail *d, const Hq__SubmitInfo *s, struct hq_arena *arena)
 {
     hq_json_object(j);
     hq_json_key(j, s->is_graph ? "graph" : "array");
@@ -222,7 +234,8 @@ static void json_submit(struct hq_json *j, const struct job_detail *d, const Hq_
     hq_json_object_end(j);
 }
 
-void job_json_detail(struct hq_json *j, const struct job_detail *d, struct hq_arena *arena)
+void
+job_json_detail(struct hq_json *j, const struct job_detail *d, struct hq_arena *arena)
 {
     const Hq__JobDetailAnswer *a = d->answer;
     bool is_terminated = follow_is_terminated(a->info);

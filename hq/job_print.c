@@ -9,7 +9,8 @@
 
 #define NAME_BYTES_MAX 50 /* of a name in lists */
 
-static void print_id_document(struct hq_out *out, uint32_t job)
+static void
+print_id_document(struct hq_out *out, uint32_t job)
 {
     struct hq_json j;
     hq_json_begin_document(&j, out);
@@ -19,7 +20,8 @@ static void print_id_document(struct hq_out *out, uint32_t job)
     hq_json_end_document(&j, out);
 }
 
-void job_print_submitted(struct hq_out *out, uint32_t job)
+void
+job_print_submitted(struct hq_out *out, uint32_t job)
 {
     switch (out->mode) {
     case HQ_OUT_CLI:
@@ -36,7 +38,8 @@ void job_print_submitted(struct hq_out *out, uint32_t job)
     }
 }
 
-void job_print_opened(struct hq_out *out, uint32_t job)
+void
+job_print_opened(struct hq_out *out, uint32_t job)
 {
     char id[16];
     (void)snprintf(id, sizeof id, "%u", job);
@@ -57,7 +60,8 @@ void job_print_opened(struct hq_out *out, uint32_t job)
 
 /* ---- job list */
 
-static void list_table(struct hq_out *out, const struct job_list_print *l)
+static void
+list_table(struct hq_out *out, const struct job_list_print *l)
 {
     static const struct hq_column columns[] = {
         {"ID", HQ_COLUMN_RIGHT}, {"Name", 0}, {"State", 0}, {"Tasks", 0}, {"Cancel Reason", 0}};
@@ -90,7 +94,8 @@ static void list_table(struct hq_out *out, const struct job_list_print *l)
     }
 }
 
-void job_json_info(struct hq_json *j, const Hq__JobInfo *job)
+void
+job_json_info(struct hq_json *j, const Hq__JobInfo *job)
 {
     static const Hq__JobCounts none = HQ__JOB_COUNTS__INIT;
     const Hq__JobCounts *c = job->counts != NULL ? job->counts : &none;
@@ -117,7 +122,8 @@ void job_json_info(struct hq_json *j, const Hq__JobInfo *job)
     hq_json_object_end(j);
 }
 
-void job_print_list(struct hq_out *out, const struct job_list_print *l)
+void
+job_print_list(struct hq_out *out, const struct job_list_print *l)
 {
     struct hq_json j;
     switch (out->mode) {
@@ -143,12 +149,14 @@ void job_print_list(struct hq_out *out, const struct job_list_print *l)
 
 /* ---- job summary */
 
-void job_print_summary(struct hq_out *out, const uint64_t counts[HQ_STATES])
+void
+job_print_summary(struct hq_out *out, const uint64_t counts[HQ_STATES])
 {
     static const enum hq_task_state order[] = {HQ_STATE_RUNNING, HQ_STATE_WAITING,  HQ_STATE_FINISHED, HQ_STATE_FAILED,
                                                HQ_STATE_ABORTED, HQ_STATE_CANCELED, HQ_STATE_OPENED};
-    static const enum hq_task_state by_title[] = {HQ_STATE_ABORTED, HQ_STATE_CANCELED, HQ_STATE_FAILED, HQ_STATE_FINISHED,
-                                                  HQ_STATE_OPENED,  HQ_STATE_RUNNING,  HQ_STATE_WAITING};
+    static const enum hq_task_state by_title[] = {HQ_STATE_ABORTED,  HQ_STATE_CANCELED, HQ_STATE_FAILED,
+                                                  HQ_STATE_FINISHED, HQ_STATE_OPENED,   HQ_STATE_RUNNING,
+                                                  HQ_STATE_WAITING};
     _Static_assert(HQ_ARRAY_LEN(order) == HQ_STATES && HQ_ARRAY_LEN(by_title) == HQ_STATES, "every state");
     /* Opened jobs have a row only if there are any: scripts count the six others. */
     if (out->mode == HQ_OUT_JSON) {

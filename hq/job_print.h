@@ -36,12 +36,13 @@ struct job_detail {
     size_t desc_cap;
 };
 void job_print_info(struct hq_out *out, const struct job_detail *d, struct hq_arena *arena);
-void job_print_failed(struct hq_out *out, const Hq__JobDetailAnswer *a); /* the table of failed tasks, if there are any */
+void job_print_failed(struct hq_out *out,
+                      const Hq__JobDetailAnswer *a); /* the table of failed tasks, if there are any */
 /* Everything of the JSON object but the tasks: opens the object, ends behind the key "tasks". */
 void job_json_detail(struct hq_json *j, const struct job_detail *d, struct hq_arena *arena);
 /* The submit that a description belongs to; NULL = damaged answer. */
 const Hq__SubmitInfo *job_detail_submit(const struct job_detail *d, uint32_t desc_id);
-void job_detail_paths(struct paths *ret, const struct job_detail *d, const Hq__SubmitInfo *submit, const Hq__TaskDesc *desc,
-                      struct hq_arena *arena);
+void job_detail_paths(struct paths *ret, const struct job_detail *d, const Hq__SubmitInfo *submit,
+                      const Hq__TaskDesc *desc, struct hq_arena *arena);
 
 #endif

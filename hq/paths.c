@@ -1,6 +1,7 @@
 #include "hq/paths.h"
 
-static void add_text(struct path_plan *plan, struct hq_str text, struct hq_arena *arena)
+static void
+add_text(struct path_plan *plan, struct hq_str text, struct hq_arena *arena)
 {
     if (text.len > 0) {
         hq_arena_grow(arena, &plan->v, &plan->cap, plan->count + 1, sizeof *plan->v);
@@ -8,14 +9,16 @@ static void add_text(struct path_plan *plan, struct hq_str text, struct hq_arena
     }
 }
 
-static void add_open(struct path_plan *plan, enum hq_placeholder kind, struct hq_arena *arena)
+static void
+add_open(struct path_plan *plan, enum hq_placeholder kind, struct hq_arena *arena)
 {
     hq_arena_grow(arena, &plan->v, &plan->cap, plan->count + 1, sizeof *plan->v);
     plan->v[plan->count++] = (struct path_piece){.kind = kind};
     plan->is_open = true;
 }
 
-static void add_plan(struct path_plan *plan, const struct path_plan *other, struct hq_arena *arena)
+static void
+add_plan(struct path_plan *plan, const struct path_plan *other, struct hq_arena *arena)
 {
     hq_arena_grow(arena, &plan->v, &plan->cap, plan->count + other->count, sizeof *plan->v);
     for (size_t ix = 0; ix < other->count; ix++) {
@@ -23,14 +26,16 @@ static void add_plan(struct path_plan *plan, const struct path_plan *other, stru
     }
 }
 
-static bool is_task_kind(enum hq_placeholder kind)
+static bool
+is_task_kind(enum hq_placeholder kind)
 {
     return kind == HQ_PH_TASK_ID || kind == HQ_PH_INSTANCE_ID;
 }
 
 /* One known placeholder. */
-static void add_value(struct path_plan *plan, enum hq_placeholder kind, const struct hq_placeholders *known,
-                      const struct path_plan *cwd, struct hq_arena *arena)
+static void
+add_value(struct path_plan *plan, enum hq_placeholder kind, const struct hq_placeholders *known,
+          const struct path_plan *cwd, struct hq_arena *arena)
 {
     if (is_task_kind(kind)) {
         add_open(plan, kind, arena);
@@ -43,7 +48,8 @@ static void add_value(struct path_plan *plan, enum hq_placeholder kind, const st
 }
 
 /* Name between "%{" at `at` and "}" as one of `allowed`; -1 for anything else. */
-static int kind_at(struct hq_str text, size_t at, uint32_t allowed, size_t *ret_end)
+static int
+kind_at(struct hq_str text, size_t at, uint32_t allowed, size_t *ret_end)
 {
     struct hq_str rest = hq_str_sub(text, at + 2, text.len);
     ptrdiff_t len = hq_str_find_byte(rest, '}');
@@ -59,8 +65,9 @@ static int kind_at(struct hq_str text, size_t at, uint32_t allowed, size_t *ret_
     return __builtin_ctz(bits);
 }
 
-static struct path_plan plan_make(struct hq_str text, uint32_t allowed, const struct hq_placeholders *known,
-                                  const struct path_plan *cwd, struct hq_arena *arena)
+static struct path_plan
+plan_make(struct hq_str text, uint32_t allowed, const struct hq_placeholders *known, const struct path_plan *cwd,
+          struct hq_arena *arena)
 {
     struct path_plan plan = {0};
     size_t done = 0;
@@ -78,13 +85,15 @@ static struct path_plan plan_make(struct hq_str text, uint32_t allowed, const st
     return plan;
 }
 
-static bool is_relative(const struct path_plan *plan)
+static bool
+is_relative(const struct path_plan *plan)
 {
     return plan->count == 0 || is_task_kind(plan->v[0].kind) || plan->v[0].text.ptr[0] != '/';
 }
 
 /* Puts `base` and "/" in front of a relative path. */
-static void plan_complete(struct path_plan *plan, const struct path_plan *base, struct hq_arena *arena)
+static void
+plan_complete(struct path_plan *plan, const struct path_plan *base, struct hq_arena *arena)
 {
     if (!is_relative(plan)) {
         return;
@@ -96,8 +105,9 @@ static void plan_complete(struct path_plan *plan, const struct path_plan *base, 
     *plan = whole;
 }
 
-static struct path path_make(struct hq_str text, uint32_t allowed, const struct hq_placeholders *known,
-                             const struct path *base, struct hq_arena *arena)
+static struct path
+path_make(struct hq_str text, uint32_t allowed, const struct hq_placeholders *known, const struct path *base,
+          struct hq_arena *arena)
 {
     struct path p = {
         .full = plan_make(text, allowed, known, &base->full, arena),
@@ -110,7 +120,8 @@ static struct path path_make(struct hq_str text, uint32_t allowed, const struct 
     return p;
 }
 
-static enum paths_stdio kind_of(const Hq__Stdio *io)
+static enum paths_stdio
+kind_of(const Hq__Stdio *io)
 {
     if (io == NULL || io->kind == HQ__STDIO_KIND__STDIO_FILE) {
         return PATHS_FILE;
@@ -118,8 +129,9 @@ static enum paths_stdio kind_of(const Hq__Stdio *io)
     return io->kind == HQ__STDIO_KIND__STDIO_STREAM ? PATHS_STREAM : PATHS_NONE;
 }
 
-static struct path stdio_make(const Hq__Stdio *io, const char *def, const struct hq_placeholders *known,
-                              const struct path *cwd, struct hq_arena *arena)
+static struct path
+stdio_make(const Hq__Stdio *io, const char *def, const struct hq_placeholders *known, const struct path *cwd,
+           struct hq_arena *arena)
 {
     struct hq_str text = hq_str_from(def);
     if (io != NULL && io->path.len > 0) {
@@ -128,7 +140,8 @@ static struct path stdio_make(const Hq__Stdio *io, const char *def, const struct
     return path_make(text, HQ_PH_IN_STDIO, known, cwd, arena);
 }
 
-void paths_init(struct paths *ret, const Hq__TaskDesc *desc, const struct paths_job *job, struct hq_arena *arena)
+void
+paths_init(struct paths *ret, const Hq__TaskDesc *desc, const struct paths_job *job, struct hq_arena *arena)
 {
     struct hq_placeholders known = {0};
     hq_placeholders_set(&known, HQ_PH_JOB_ID, hq_str_from(hq_arena_printf(arena, "%u", job->job)));
@@ -147,7 +160,8 @@ void paths_init(struct paths *ret, const Hq__TaskDesc *desc, const struct paths_
     *ret = p;
 }
 
-void paths_fmt_shown(struct hq_buf *out, const struct path *path)
+void
+paths_fmt_shown(struct hq_buf *out, const struct path *path)
 {
     for (size_t ix = 0; ix < path->shown.count; ix++) {
         const struct path_piece *piece = &path->shown.v[ix];
@@ -159,7 +173,8 @@ void paths_fmt_shown(struct hq_buf *out, const struct path *path)
     }
 }
 
-void paths_fmt_task(struct hq_buf *out, const struct path *path, uint32_t task, uint32_t instance)
+void
+paths_fmt_task(struct hq_buf *out, const struct path *path, uint32_t task, uint32_t instance)
 {
     for (size_t ix = 0; ix < path->full.count; ix++) {
         const struct path_piece *piece = &path->full.v[ix];

@@ -11,7 +11,8 @@
 
 static const struct hq_str mode_word = {.ptr = "rm-if-finished", .len = 14};
 
-static int stdio_error(struct hq_err *err, struct hq_str text, const struct hq_parse_fault *fault)
+static int
+stdio_error(struct hq_err *err, struct hq_str text, const struct hq_parse_fault *fault)
 {
     (void)hq_parse_fault(err, text, fault);
     return hq_err_prefix(err, "Cannot parse stream");
@@ -19,7 +20,8 @@ static int stdio_error(struct hq_err *err, struct hq_str text, const struct hq_p
 
 /* Is the text behind a colon meant as a mode? Modes are words of small letters and dashes; anything else is a path
  * that happens to contain a colon. */
-static bool is_mode_like(struct hq_str s)
+static bool
+is_mode_like(struct hq_str s)
 {
     for (size_t ix = 0; ix < s.len; ix++) {
         if ((s.ptr[ix] < 'a' || s.ptr[ix] > 'z') && s.ptr[ix] != '-') {
@@ -29,7 +31,8 @@ static bool is_mode_like(struct hq_str s)
     return s.len > 0;
 }
 
-static int stdio_bad_mode(struct hq_err *err, struct hq_str text, size_t mode_at)
+static int
+stdio_bad_mode(struct hq_err *err, struct hq_str text, size_t mode_at)
 {
     struct hq_str before = hq_str_sub(text, 0, mode_at - 1);
     if (hq_str_ends(before, HQ_STR(":rm-if-finished"))) {
@@ -48,7 +51,8 @@ static int stdio_bad_mode(struct hq_err *err, struct hq_str text, size_t mode_at
     return stdio_error(err, text, &fault);
 }
 
-int submit_parse_stdio(struct hq_str text, struct submit_stdio *ret, struct hq_err *err)
+int
+submit_parse_stdio(struct hq_str text, struct submit_stdio *ret, struct hq_err *err)
 {
     size_t from = 0;
     while (from < text.len && text.ptr[from] == ' ') {
@@ -78,7 +82,8 @@ int submit_parse_stdio(struct hq_str text, struct submit_stdio *ret, struct hq_e
     return 0;
 }
 
-static int parse_stdio(const struct hq_opt *opt, struct hq_str value, void *target, struct hq_arena *arena, struct hq_err *err)
+static int
+parse_stdio(const struct hq_opt *opt, struct hq_str value, void *target, struct hq_arena *arena, struct hq_err *err)
 {
     (void)opt;
     (void)arena;
@@ -87,7 +92,8 @@ static int parse_stdio(const struct hq_opt *opt, struct hq_str value, void *targ
 
 /* ---- crash limit, weight, name */
 
-int submit_parse_crash_limit(struct hq_str text, uint32_t *ret, struct hq_err *err)
+int
+submit_parse_crash_limit(struct hq_str text, uint32_t *ret, struct hq_err *err)
 {
     if (hq_str_is(text, "never-restart")) {
         *ret = SUBMIT_CRASH_NEVER;
@@ -119,14 +125,17 @@ int submit_parse_crash_limit(struct hq_str text, uint32_t *ret, struct hq_err *e
     return 0;
 }
 
-static int parse_crash_limit(const struct hq_opt *opt, struct hq_str value, void *target, struct hq_arena *arena, struct hq_err *err)
+static int
+parse_crash_limit(const struct hq_opt *opt, struct hq_str value, void *target, struct hq_arena *arena,
+                  struct hq_err *err)
 {
     (void)opt;
     (void)arena;
     return submit_parse_crash_limit(value, target, err);
 }
 
-int submit_parse_weight(struct hq_str text, uint64_t *ret_x10000, struct hq_err *err)
+int
+submit_parse_weight(struct hq_str text, uint64_t *ret_x10000, struct hq_err *err)
 {
     double v = HUGE_VAL;
     bool is_inf = hq_str_is(text, "inf") || hq_str_is(text, "infinity");
@@ -142,14 +151,16 @@ int submit_parse_weight(struct hq_str text, uint64_t *ret_x10000, struct hq_err 
     return 0;
 }
 
-static int parse_weight(const struct hq_opt *opt, struct hq_str value, void *target, struct hq_arena *arena, struct hq_err *err)
+static int
+parse_weight(const struct hq_opt *opt, struct hq_str value, void *target, struct hq_arena *arena, struct hq_err *err)
 {
     (void)opt;
     (void)arena;
     return submit_parse_weight(value, target, err);
 }
 
-int submit_check_name(struct hq_str name, struct hq_err *err)
+int
+submit_check_name(struct hq_str name, struct hq_err *err)
 {
     if (hq_str_find_byte(name, '\n') >= 0 || hq_str_find_byte(name, '\t') >= 0) {
         return hq_err_set(err, -EINVAL, "name cannot have a newline or a tab");
@@ -159,7 +170,8 @@ int submit_check_name(struct hq_str name, struct hq_err *err)
 
 /* ---- requests, environment, pin */
 
-static int parse_cpus(const struct hq_opt *opt, struct hq_str value, void *target, struct hq_arena *arena, struct hq_err *err)
+static int
+parse_cpus(const struct hq_opt *opt, struct hq_str value, void *target, struct hq_arena *arena, struct hq_err *err)
 {
     (void)opt;
     (void)arena;
@@ -167,7 +179,8 @@ static int parse_cpus(const struct hq_opt *opt, struct hq_str value, void *targe
     return hq_request_parse_amount(value, &a->amount, &a->policy, err);
 }
 
-static int parse_resource(const struct hq_opt *opt, struct hq_str value, void *target, struct hq_arena *arena, struct hq_err *err)
+static int
+parse_resource(const struct hq_opt *opt, struct hq_str value, void *target, struct hq_arena *arena, struct hq_err *err)
 {
     (void)opt;
     struct submit_entries *list = target;
@@ -181,7 +194,8 @@ static int parse_resource(const struct hq_opt *opt, struct hq_str value, void *t
     return 0;
 }
 
-static int parse_env(const struct hq_opt *opt, struct hq_str value, void *target, struct hq_arena *arena, struct hq_err *err)
+static int
+parse_env(const struct hq_opt *opt, struct hq_str value, void *target, struct hq_arena *arena, struct hq_err *err)
 {
     (void)opt;
     struct submit_env *list = target;
@@ -199,7 +213,8 @@ static int parse_env(const struct hq_opt *opt, struct hq_str value, void *target
 static const char *const pin_words[] = {"taskset", "omp", NULL, "none", NULL};
 static const char *const directives_words[] = {"auto", "file", "stdin", "off", NULL};
 
-static int parse_pin(const struct hq_opt *opt, struct hq_str value, void *target, struct hq_arena *arena, struct hq_err *err)
+static int
+parse_pin(const struct hq_opt *opt, struct hq_str value, void *target, struct hq_arena *arena, struct hq_err *err)
 {
     (void)opt;
     (void)arena;
@@ -220,71 +235,153 @@ static int parse_pin(const struct hq_opt *opt, struct hq_str value, void *target
 
 #define AT(field) offsetof(struct submit_args, field)
 const struct hq_opt submit_opts[SUBMIT_OPTS] = {
-    {.name = "name", .parse = hq_opt_str, .at = AT(name), .flags = HQ_OPT_DIRECTIVE,
+    {.name = "name",
+     .parse = hq_opt_str,
+     .at = AT(name),
+     .flags = HQ_OPT_DIRECTIVE,
      .help = "Name of the job; by default the last part of the program's path."},
-    {.name = "max-fails", .parse = hq_opt_u32, .at = AT(max_fails), .flags = HQ_OPT_DIRECTIVE,
+    {.name = "max-fails",
+     .parse = hq_opt_u32,
+     .at = AT(max_fails),
+     .flags = HQ_OPT_DIRECTIVE,
      .help = "Abort the job's other tasks once more than this many have failed."},
-    {.name = "cpus", .parse = parse_cpus, .at = AT(cpus), .flags = HQ_OPT_DIRECTIVE,
+    {.name = "cpus",
+     .parse = parse_cpus,
+     .at = AT(cpus),
+     .flags = HQ_OPT_DIRECTIVE,
      .help = "CPUs of each task: a number or all, and how they are chosen (compact, tight, scatter)."},
-    {.name = "resource", .parse = parse_resource, .at = AT(resources), .flags = HQ_OPT_DIRECTIVE | HQ_OPT_REPEAT,
+    {.name = "resource",
+     .parse = parse_resource,
+     .at = AT(resources),
+     .flags = HQ_OPT_DIRECTIVE | HQ_OPT_REPEAT,
      .help = "Another resource of each task: NAME=AMOUNT, as for --cpus."},
-    {.name = "nodes", .parse = hq_opt_u32, .at = AT(nodes), .conflicts = "cpus pin", .flags = HQ_OPT_DIRECTIVE,
+    {.name = "nodes",
+     .parse = hq_opt_u32,
+     .at = AT(nodes),
+     .conflicts = "cpus pin",
+     .flags = HQ_OPT_DIRECTIVE,
      .help = "Run each task on this many whole workers of one group."},
-    {.name = "time-request", .parse = hq_opt_span, .at = AT(time_request_ms), .flags = HQ_OPT_DIRECTIVE,
+    {.name = "time-request",
+     .parse = hq_opt_span,
+     .at = AT(time_request_ms),
+     .flags = HQ_OPT_DIRECTIVE,
      .help = "Start tasks only on workers that will live at least this long."},
-    {.name = "weight", .parse = parse_weight, .at = AT(weight_x10000), .flags = HQ_OPT_DIRECTIVE,
+    {.name = "weight",
+     .parse = parse_weight,
+     .at = AT(weight_x10000),
+     .flags = HQ_OPT_DIRECTIVE,
      .help = "Weight of the request when the scheduler chooses between requests of one priority."},
-    {.name = "pin", .parse = parse_pin, .at = AT(pin), .bare = "taskset", .values = pin_words,
+    {.name = "pin",
+     .parse = parse_pin,
+     .at = AT(pin),
+     .bare = "taskset",
+     .values = pin_words,
      .flags = HQ_OPT_DIRECTIVE | HQ_OPT_OPTIONAL_VALUE | HQ_OPT_MORE_WORDS,
      .help = "Bind each task to the CPUs it was given."},
-    {.name = "cwd", .parse = hq_opt_str, .at = AT(cwd), .complete = HQ_COMPLETE_DIR,
+    {.name = "cwd",
+     .parse = hq_opt_str,
+     .at = AT(cwd),
+     .complete = HQ_COMPLETE_DIR,
      .flags = HQ_OPT_DIRECTIVE | HQ_OPT_NONEMPTY,
      .help = "Working directory of the tasks, relative to the present one; may hold placeholders."},
-    {.name = "stdout", .parse = parse_stdio, .at = AT(to_stdout), .complete = HQ_COMPLETE_FILE, .flags = HQ_OPT_DIRECTIVE,
+    {.name = "stdout",
+     .parse = parse_stdio,
+     .at = AT(to_stdout),
+     .complete = HQ_COMPLETE_FILE,
+     .flags = HQ_OPT_DIRECTIVE,
      .help = "File for standard output, or none; :rm-if-finished at the end removes it after success."},
-    {.name = "stderr", .parse = parse_stdio, .at = AT(to_stderr), .complete = HQ_COMPLETE_FILE, .flags = HQ_OPT_DIRECTIVE,
+    {.name = "stderr",
+     .parse = parse_stdio,
+     .at = AT(to_stderr),
+     .complete = HQ_COMPLETE_FILE,
+     .flags = HQ_OPT_DIRECTIVE,
      .help = "File for standard error output, as for --stdout."},
-    {.name = "stream", .parse = hq_opt_str, .at = AT(stream), .complete = HQ_COMPLETE_DIR,
+    {.name = "stream",
+     .parse = hq_opt_str,
+     .at = AT(stream),
+     .complete = HQ_COMPLETE_DIR,
      .flags = HQ_OPT_DIRECTIVE | HQ_OPT_NONEMPTY,
      .help = "Directory into which the output of all tasks is streamed."},
-    {.name = "log", .parse = hq_opt_str, .at = AT(stream), .instead = "--stream",
+    {.name = "log",
+     .parse = hq_opt_str,
+     .at = AT(stream),
+     .instead = "--stream",
      .flags = HQ_OPT_DIRECTIVE | HQ_OPT_NONEMPTY | HQ_OPT_OLD | HQ_OPT_HIDDEN,
      .help = "Older spelling of --stream."},
-    {.name = "env", .parse = parse_env, .at = AT(env), .flags = HQ_OPT_DIRECTIVE | HQ_OPT_REPEAT,
+    {.name = "env",
+     .parse = parse_env,
+     .at = AT(env),
+     .flags = HQ_OPT_DIRECTIVE | HQ_OPT_REPEAT,
      .help = "Environment variable of the tasks: KEY=VALUE."},
-    {.name = "each-line", .parse = hq_opt_str, .at = AT(each_line), .conflicts = "from-json",
-     .complete = HQ_COMPLETE_FILE, .flags = HQ_OPT_DIRECTIVE,
+    {.name = "each-line",
+     .parse = hq_opt_str,
+     .at = AT(each_line),
+     .conflicts = "from-json",
+     .complete = HQ_COMPLETE_FILE,
+     .flags = HQ_OPT_DIRECTIVE,
      .help = "Create a task for each line of the file; the line is in HQ_ENTRY."},
-    {.name = "from-json", .parse = hq_opt_str, .at = AT(from_json), .complete = HQ_COMPLETE_FILE,
+    {.name = "from-json",
+     .parse = hq_opt_str,
+     .at = AT(from_json),
+     .complete = HQ_COMPLETE_FILE,
      .flags = HQ_OPT_DIRECTIVE,
      .help = "Create a task for each element of the JSON array in the file; the element is in HQ_ENTRY."},
-    {.name = "array", .parse = hq_opt_ranges, .at = AT(array), .flags = HQ_OPT_DIRECTIVE,
+    {.name = "array",
+     .parse = hq_opt_ranges,
+     .at = AT(array),
+     .flags = HQ_OPT_DIRECTIVE,
      .help = "Create a task for each of these ids; with --each-line or --from-json only those lines or elements."},
-    {.name = "priority", .parse = hq_opt_i32, .at = AT(priority), .def = "0", .flags = HQ_OPT_DIRECTIVE,
+    {.name = "priority",
+     .parse = hq_opt_i32,
+     .at = AT(priority),
+     .def = "0",
+     .flags = HQ_OPT_DIRECTIVE,
      .help = "Tasks of higher priority start first."},
-    {.name = "time-limit", .parse = hq_opt_span, .at = AT(time_limit_ms), .flags = HQ_OPT_DIRECTIVE,
+    {.name = "time-limit",
+     .parse = hq_opt_span,
+     .at = AT(time_limit_ms),
+     .flags = HQ_OPT_DIRECTIVE,
      .help = "Longest run of one task; it fails when it takes longer."},
-    {.name = "crash-limit", .parse = parse_crash_limit, .at = AT(crash_limit), .def = "5",
+    {.name = "crash-limit",
+     .parse = parse_crash_limit,
+     .at = AT(crash_limit),
+     .def = "5",
      .flags = HQ_OPT_DIRECTIVE | HQ_OPT_RAW_ERROR,
      .help = "How often a task may be lost with its worker: a number, never-restart or unlimited."},
-    {.name = "task-dir", .at = AT(task_dir), .flags = HQ_OPT_DIRECTIVE,
+    {.name = "task-dir",
+     .at = AT(task_dir),
+     .flags = HQ_OPT_DIRECTIVE,
      .help = "Give each task a temporary directory, named by HQ_TASK_DIR."},
     {.name = "job", .parse = hq_opt_id, .at = AT(job), .help = "Add the tasks to this open job."},
     {.name = "wait", .at = AT(wait), .conflicts = "progress", .help = "Wait until the job is completed."},
     {.name = "progress", .at = AT(progress), .help = "Show a progress bar until the job is completed."},
-    {.name = "fail", .at = AT(fail), .flags = HQ_OPT_HIDDEN,
+    {.name = "fail",
+     .at = AT(fail),
+     .flags = HQ_OPT_HIDDEN,
      .help = "With --wait or --progress: exit with status 1 when tasks failed or were canceled."},
-    {.name = "on-notify", .parse = hq_opt_str, .at = AT(on_notify), .complete = HQ_COMPLETE_COMMAND,
+    {.name = "on-notify",
+     .parse = hq_opt_str,
+     .at = AT(on_notify),
+     .complete = HQ_COMPLETE_COMMAND,
      .help = "With --wait or --progress: run this command for each notification of a task."},
     {.name = "stdin", .at = AT(with_stdin), .help = "Read standard input and give it to each task."},
-    {.name = "directives", .parse = hq_opt_word, .at = AT(directives), .def = "auto", .values = directives_words,
+    {.name = "directives",
+     .parse = hq_opt_word,
+     .at = AT(directives),
+     .def = "auto",
+     .values = directives_words,
      .help = "Where #HQ lines are looked for: in a script (auto), any file, standard input, or nowhere (off)."},
-    {.name = "commands", .hint = "COMMANDS", .parse = hq_opt_strv, .at = AT(command), .complete = HQ_COMPLETE_COMMAND,
+    {.name = "commands",
+     .hint = "COMMANDS",
+     .parse = hq_opt_strv,
+     .at = AT(command),
+     .complete = HQ_COMPLETE_COMMAND,
      .flags = HQ_OPT_POSITIONAL | HQ_OPT_REQUIRED | HQ_OPT_TRAILING,
      .help = "Program and its arguments."},
 };
 
-bool submit_args_given(uint64_t given, const char *name)
+bool
+submit_args_given(uint64_t given, const char *name)
 {
     return (given & hq_opt_bit(submit_opts, SUBMIT_OPTS, name)) != 0;
 }
@@ -296,19 +393,36 @@ struct merge_row { /* options of which one side wins */
     size_t at;
     size_t bytes;
 };
-#define ROW(option, field) {option, AT(field), sizeof(((struct submit_args *)0)->field)}
+#define ROW(option, field)                                                                                             \
+    {                                                                                                                  \
+        option, AT(field), sizeof(((struct submit_args *)0)->field)                                                    \
+    }
 static const struct merge_row merge_rows[] = {
-    ROW("name", name), ROW("max-fails", max_fails), ROW("cpus", cpus), ROW("nodes", nodes),
-    ROW("time-request", time_request_ms), ROW("weight", weight_x10000), ROW("pin", pin), ROW("cwd", cwd),
-    ROW("stdout", to_stdout), ROW("stderr", to_stderr), ROW("stream", stream), ROW("priority", priority),
-    ROW("time-limit", time_limit_ms), ROW("crash-limit", crash_limit), ROW("task-dir", task_dir),
+    ROW("name", name),
+    ROW("max-fails", max_fails),
+    ROW("cpus", cpus),
+    ROW("nodes", nodes),
+    ROW("time-request", time_request_ms),
+    ROW("weight", weight_x10000),
+    ROW("pin", pin),
+    ROW("cwd", cwd),
+    ROW("stdout", to_stdout),
+    ROW("stderr", to_stderr),
+    ROW("stream", stream),
+    ROW("priority", priority),
+    ROW("time-limit", time_limit_ms),
+    ROW("crash-limit", crash_limit),
+    ROW("task-dir", task_dir),
 };
 /* One unit: any of them on the command line puts those of the directives out of force. */
 static const struct merge_row source_rows[] = {
-    ROW("each-line", each_line), ROW("from-json", from_json), ROW("array", array),
+    ROW("each-line", each_line),
+    ROW("from-json", from_json),
+    ROW("array", array),
 };
 
-static void take_row(struct submit_args *args, uint64_t *given, const struct submit_args *dir, uint64_t dir_given,
+static void
+take_row(struct submit_args *args, uint64_t *given, const struct submit_args *dir, uint64_t dir_given,
          const struct merge_row *row)
 {
     uint64_t bit = hq_opt_bit(submit_opts, SUBMIT_OPTS, row->name);
@@ -318,8 +432,9 @@ static void take_row(struct submit_args *args, uint64_t *given, const struct sub
     }
 }
 
-static void join_lists(struct submit_args *args, uint64_t *given, const struct submit_args *dir, uint64_t dir_given,
-                       struct hq_arena *arena)
+static void
+join_lists(struct submit_args *args, uint64_t *given, const struct submit_args *dir, uint64_t dir_given,
+           struct hq_arena *arena)
 {
     struct submit_entries *res = &args->resources;
     hq_arena_grow(arena, &res->v, &res->cap, res->count + dir->resources.count, sizeof *res->v);
@@ -336,10 +451,12 @@ static void join_lists(struct submit_args *args, uint64_t *given, const struct s
         env.v[env.count++] = args->env.v[ix];
     }
     args->env = env;
-    *given |= dir_given & (hq_opt_bit(submit_opts, SUBMIT_OPTS, "resource") | hq_opt_bit(submit_opts, SUBMIT_OPTS, "env"));
+    *given |=
+        dir_given & (hq_opt_bit(submit_opts, SUBMIT_OPTS, "resource") | hq_opt_bit(submit_opts, SUBMIT_OPTS, "env"));
 }
 
-int submit_args_merge(struct submit_args *args, uint64_t *given, const struct submit_args *dir, uint64_t dir_given,
+int
+submit_args_merge(struct submit_args *args, uint64_t *given, const struct submit_args *dir, uint64_t dir_given,
                   struct hq_arena *arena, struct hq_err *err)
 {
     bool has_source = false;

@@ -13,19 +13,19 @@
 #include "common/ranges.h"
 #include "common/request.h"
 
-#define SUBMIT_CRASH_NEVER 0u             /* never-restart, as on the wire */
+#define SUBMIT_CRASH_NEVER 0u /* never-restart, as on the wire */
 #define SUBMIT_CRASH_UNLIMITED UINT32_MAX
 
 enum submit_directives { /* --directives */
-    SUBMIT_DIRECTIVES_AUTO = 0,
-    SUBMIT_DIRECTIVES_FILE,
-    SUBMIT_DIRECTIVES_STDIN,
-    SUBMIT_DIRECTIVES_OFF,
+                         SUBMIT_DIRECTIVES_AUTO = 0,
+                         SUBMIT_DIRECTIVES_FILE,
+                         SUBMIT_DIRECTIVES_STDIN,
+                         SUBMIT_DIRECTIVES_OFF,
 };
 enum submit_pin { /* --pin; the same numbers as PinMode of proto/common.proto */
-    SUBMIT_PIN_NONE = 0,
-    SUBMIT_PIN_TASKSET = 1,
-    SUBMIT_PIN_OMP = 2,
+                  SUBMIT_PIN_NONE = 0,
+                  SUBMIT_PIN_TASKSET = 1,
+                  SUBMIT_PIN_OMP = 2,
 };
 
 struct submit_amount { /* --cpus */
@@ -48,7 +48,7 @@ struct submit_env { /* of repeated --env, in the order given, keys may repeat */
 };
 struct submit_stdio { /* --stdout, --stderr */
     bool is_none;
-    struct hq_str path;      /* as written; empty = default path */
+    struct hq_str path; /* as written; empty = default path */
     bool remove_if_finished;
 };
 
@@ -60,11 +60,11 @@ struct submit_args {
     uint32_t nodes;
     int64_t time_request_ms;
     uint64_t weight_x10000;
-    int pin;                      /* enum submit_pin */
+    int pin; /* enum submit_pin */
     struct hq_str cwd;
     struct submit_stdio to_stdout;
     struct submit_stdio to_stderr;
-    struct hq_str stream;         /* also by the older --log */
+    struct hq_str stream; /* also by the older --log */
     struct submit_env env;
     struct hq_str each_line;
     struct hq_str from_json;
@@ -79,8 +79,8 @@ struct submit_args {
     bool fail;
     struct hq_str on_notify;
     bool with_stdin;
-    int directives;               /* enum submit_directives */
-    struct hq_strv command;       /* program and arguments */
+    int directives;         /* enum submit_directives */
+    struct hq_strv command; /* program and arguments */
 };
 
 #define SUBMIT_OPTS 29

@@ -7,7 +7,8 @@
 
 #include <stdlib.h>
 
-static bool is_given(const struct submit_input *in, const char *name)
+static bool
+is_given(const struct submit_input *in, const char *name)
 {
     return submit_args_given(in->given, name);
 }
@@ -15,8 +16,8 @@ static bool is_given(const struct submit_input *in, const char *name)
 /* ---- resources */
 
 /* The request of command line and directives, checked. */
-static int make_variant(struct hq_variant *ret, const struct submit_input *in, struct hq_arena *arena,
-                        struct hq_err *err)
+static int
+make_variant(struct hq_variant *ret, const struct submit_input *in, struct hq_arena *arena, struct hq_err *err)
 {
     const struct submit_args *a = in->args;
     bool has_cpus = false;
@@ -52,7 +53,8 @@ static int make_variant(struct hq_variant *ret, const struct submit_input *in, s
     return rc;
 }
 
-static Hq__Variant *variant_wire(const struct hq_variant *v, struct hq_arena *arena)
+static Hq__Variant *
+variant_wire(const struct hq_variant *v, struct hq_arena *arena)
 {
     Hq__Variant *w = hq_arena_alloc(arena, sizeof *w);
     hq__variant__init(w);
@@ -77,7 +79,8 @@ _Static_assert((int)HQ_POLICY_ALL == HQ__POLICY__POLICY_ALL && (int)HQ_POLICY_SC
 _Static_assert((int)SUBMIT_PIN_OMP == HQ__PIN_MODE__PIN_OMP && (int)SUBMIT_PIN_TASKSET == HQ__PIN_MODE__PIN_TASKSET,
                "pin modes have the numbers of the wire");
 
-Hq__Request *submit_request_wire(const struct hq_request *r, struct hq_arena *arena)
+Hq__Request *
+submit_request_wire(const struct hq_request *r, struct hq_arena *arena)
 {
     Hq__Request *w = hq_arena_alloc(arena, sizeof *w);
     hq__request__init(w);
@@ -96,7 +99,8 @@ struct env_row {
     size_t order;
 };
 
-static int by_key_then_order(const void *pa, const void *pb)
+static int
+by_key_then_order(const void *pa, const void *pb)
 {
     const struct env_row *a = pa;
     const struct env_row *b = pb;
@@ -104,7 +108,8 @@ static int by_key_then_order(const void *pa, const void *pb)
     return c != 0 ? c : (a->order > b->order) - (a->order < b->order);
 }
 
-void submit_env_wire(Hq__TaskDesc *desc, const struct submit_env *env, struct hq_arena *arena, bool *ret_twice)
+void
+submit_env_wire(Hq__TaskDesc *desc, const struct submit_env *env, struct hq_arena *arena, bool *ret_twice)
 {
     struct env_row *rows = hq_arena_array(arena, env->count + 1, sizeof *rows);
     for (size_t ix = 0; ix < env->count; ix++) {
@@ -126,7 +131,8 @@ void submit_env_wire(Hq__TaskDesc *desc, const struct submit_env *env, struct hq
     }
 }
 
-Hq__Stdio *submit_stdio_wire(const struct submit_stdio *io, bool is_set, bool is_streamed, struct hq_arena *arena)
+Hq__Stdio *
+submit_stdio_wire(const struct submit_stdio *io, bool is_set, bool is_streamed, struct hq_arena *arena)
 {
     Hq__Stdio *w = hq_arena_alloc(arena, sizeof *w);
     hq__stdio__init(w);
@@ -140,7 +146,8 @@ Hq__Stdio *submit_stdio_wire(const struct submit_stdio *io, bool is_set, bool is
     return w;
 }
 
-int submit_check_cwd(struct hq_str cwd, struct hq_err *err)
+int
+submit_check_cwd(struct hq_str cwd, struct hq_err *err)
 {
     if ((hq_placeholder_bits(cwd) & HQ_PH_BIT(HQ_PH_CWD)) != 0) {
         return hq_err_set(err, -EINVAL,
@@ -149,7 +156,8 @@ int submit_check_cwd(struct hq_str cwd, struct hq_err *err)
     return 0;
 }
 
-static int check_size(const Hq__TaskDesc *desc, struct hq_err *err)
+static int
+check_size(const Hq__TaskDesc *desc, struct hq_err *err)
 {
     size_t bytes = 0;
     for (size_t ix = 0; ix < desc->n_args; ix++) {
@@ -165,7 +173,8 @@ static int check_size(const Hq__TaskDesc *desc, struct hq_err *err)
     return 0;
 }
 
-static int make_desc(Hq__TaskDesc **ret, const struct submit_input *in, struct hq_arena *arena, struct hq_err *err)
+static int
+make_desc(Hq__TaskDesc **ret, const struct submit_input *in, struct hq_arena *arena, struct hq_err *err)
 {
     const struct submit_args *a = in->args;
     struct hq_variant variant;
@@ -199,7 +208,8 @@ static int make_desc(Hq__TaskDesc **ret, const struct submit_input *in, struct h
 
 /* ---- request */
 
-struct hq_str submit_default_name(struct hq_str program)
+struct hq_str
+submit_default_name(struct hq_str program)
 {
     struct hq_str s = program;
     while (hq_str_ends(s, HQ_STR("/")) || hq_str_ends(s, HQ_STR("/."))) {
@@ -214,12 +224,14 @@ struct hq_str submit_default_name(struct hq_str program)
     return is_none ? HQ_STR("job") : s;
 }
 
-int submit_check(const struct submit_input *in, struct hq_arena *arena, struct hq_err *err)
+int
+submit_check(const struct submit_input *in, struct hq_arena *arena, struct hq_err *err)
 {
     static const char *const of_job[] = {"name", "max-fails"};
     for (size_t ix = 0; ix < HQ_ARRAY_LEN(of_job) && is_given(in, "job"); ix++) {
         if (is_given(in, of_job[ix])) {
-            return hq_err_set(err, -EINVAL, "Parameter --%s is not allowed when submitting to an open job.", of_job[ix]);
+            return hq_err_set(err, -EINVAL, "Parameter --%s is not allowed when submitting to an open job.",
+                              of_job[ix]);
         }
     }
     struct hq_variant unused;
@@ -230,7 +242,8 @@ int submit_check(const struct submit_input *in, struct hq_arena *arena, struct h
     return rc;
 }
 
-int submit_build(Hq__Submit **ret, const struct submit_input *in, struct hq_arena *arena, struct hq_err *err)
+int
+submit_build(Hq__Submit **ret, const struct submit_input *in, struct hq_arena *arena, struct hq_err *err)
 {
     const struct submit_args *a = in->args;
     Hq__TaskDesc *desc = NULL;
@@ -268,14 +281,15 @@ int submit_build(Hq__Submit **ret, const struct submit_input *in, struct hq_aren
 
 /* ---- warnings */
 
-static void warn(struct hq_strv *ret, struct hq_arena *arena, const char *text)
+static void
+warn(struct hq_strv *ret, struct hq_arena *arena, const char *text)
 {
     hq_arena_grow(arena, &ret->v, &ret->cap, ret->count + 1, sizeof *ret->v);
     ret->v[ret->count++] = hq_str_from(text);
 }
 
-void submit_warn_unknown(struct hq_strv *ret, struct hq_str path, uint32_t allowed, const char *what,
-                         struct hq_arena *arena)
+void
+submit_warn_unknown(struct hq_strv *ret, struct hq_str path, uint32_t allowed, const char *what, struct hq_arena *arena)
 {
     HQ_AUTO(hq_buf_fini) struct hq_buf names = HQ_BUF_INIT;
     struct hq_str name;
@@ -290,12 +304,14 @@ void submit_warn_unknown(struct hq_strv *ret, struct hq_str path, uint32_t allow
 }
 
 /* Does the output go to files, and to which? */
-static bool is_file(const struct submit_input *in, const struct submit_stdio *io, const char *option)
+static bool
+is_file(const struct submit_input *in, const struct submit_stdio *io, const char *option)
 {
     return is_given(in, option) ? !io->is_none : !is_given(in, "stream");
 }
 
-static void warn_files(struct hq_strv *ret, const struct submit_input *in, uint64_t task_count, struct hq_arena *arena)
+static void
+warn_files(struct hq_strv *ret, const struct submit_input *in, uint64_t task_count, struct hq_arena *arena)
 {
     bool has_out = is_file(in, &in->args->to_stdout, "stdout");
     bool has_err = is_file(in, &in->args->to_stderr, "stderr");
@@ -311,21 +327,25 @@ static void warn_files(struct hq_strv *ret, const struct submit_input *in, uint6
                          has_err ? "stderr" : ""));
 }
 
-static void warn_same_file(struct hq_strv *ret, const struct submit_input *in, const struct submit_stdio *io,
-                           const char *option, struct hq_arena *arena)
+static void
+warn_same_file(struct hq_strv *ret, const struct submit_input *in, const struct submit_stdio *io, const char *option,
+               struct hq_arena *arena)
 {
     uint32_t task_bit = HQ_PH_BIT(HQ_PH_TASK_ID);
-    bool has_task = (hq_placeholder_bits(io->path) & task_bit) != 0 || (hq_placeholder_bits(in->args->cwd) & task_bit) != 0;
+    bool has_task =
+        (hq_placeholder_bits(io->path) & task_bit) != 0 || (hq_placeholder_bits(in->args->cwd) & task_bit) != 0;
     if (is_given(in, option) && !io->is_none && io->path.len > 0 && !has_task) {
         warn(ret, arena,
-             hq_arena_printf(arena,
-                             "You have submitted an array job, but the `%s` path does not contain the task ID placeholder.\n"
-                             "Individual tasks might thus overwrite the file. Consider adding `%%{TASK_ID}` to the `--%s` value.",
-                             option, option));
+             hq_arena_printf(
+                 arena,
+                 "You have submitted an array job, but the `%s` path does not contain the task ID placeholder.\n"
+                 "Individual tasks might thus overwrite the file. Consider adding `%%{TASK_ID}` to the `--%s` value.",
+                 option, option));
     }
 }
 
-void submit_warnings(struct hq_strv *ret, const struct submit_input *in, uint64_t task_count, struct hq_arena *arena)
+void
+submit_warnings(struct hq_strv *ret, const struct submit_input *in, uint64_t task_count, struct hq_arena *arena)
 {
     const struct submit_args *a = in->args;
     warn_files(ret, in, task_count, arena);
@@ -347,6 +367,7 @@ void submit_warnings(struct hq_strv *ret, const struct submit_input *in, uint64_
         warn(ret, arena, "The option `--on-notify` has no effect without `--wait` or `--progress`.");
     }
     if (is_given(in, "each-line") && !is_given(in, "array") && task_count == 0) {
-        warn(ret, arena, hq_arena_printf(arena, "The file %.*s is empty: the job has no tasks", HQ_STR_FMT(a->each_line)));
+        warn(ret, arena,
+             hq_arena_printf(arena, "The file %.*s is empty: the job has no tasks", HQ_STR_FMT(a->each_line)));
     }
 }

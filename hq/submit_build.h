@@ -16,11 +16,11 @@
 struct submit_input {
     const struct submit_args *args; /* directives merged in */
     uint64_t given;
-    struct hq_str submit_dir;       /* absolute */
-    const struct hq_str *command;   /* shebang words in front */
+    struct hq_str submit_dir;     /* absolute */
+    const struct hq_str *command; /* shebang words in front */
     size_t command_count;
-    bool has_stdin;                 /* there is data for the tasks */
-    bool has_entries;               /* tasks come from lines or elements, not from `array` alone */
+    bool has_stdin;   /* there is data for the tasks */
+    bool has_entries; /* tasks come from lines or elements, not from `array` alone */
 };
 
 /* Head and description, without entries, stdin data and upload numbers (submit_send.h adds those). */

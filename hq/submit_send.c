@@ -8,21 +8,12 @@
 /* Order of the parts: descriptions of a graph, ids of an array, entries with their ids, stdin data. Each list of the
  * message goes on where the part before left it, so a part need not be full of one thing. */
 
-struct split {
-    const struct submit_load *load;
-    uint64_t upload_id;
-    uint32_t number;
-    submit_part_fn fn;
-    void *ctx;
-    struct hq_arena *arena; /* of the part being made */
-    struct hq_err *err;
-};
-
 /* ids: three numbers a range, five bytes each; a length: three bytes at most (HQ_ENTRY_BYTES_MAX). */
 #define RANGE_BYTES 15u
 #define LEN_BYTES 3u
 
-static Hq__SubmitPart *new_part(struct split *s)
+Hq__SubmitPart *
+submit_part_new(struct submit_split_state *s)
 {
     Hq__SubmitPart *p = hq_arena_alloc(s->arena, sizeof *p);
     hq__submit_part__init(p);
@@ -31,7 +22,8 @@ static Hq__SubmitPart *new_part(struct split *s)
     return p;
 }
 
-static int send_part(struct split *s, const Hq__SubmitPart *p)
+int
+submit_part_send(struct submit_split_state *s, const Hq__SubmitPart *p)
 {
     int rc = s->fn(s->ctx, p, s->err);
     s->number++;
@@ -49,7 +41,8 @@ struct cursor { /* where in the entries we are */
 };
 
 /* The ids of the next `count` entries. */
-static void take_ids(struct hq_ranges *out, const struct hq_ranges *ids, struct cursor *c, size_t count)
+static void
+take_ids(struct hq_ranges *out, const struct hq_ranges *ids, struct cursor *c, size_t count)
 {
     while (count > 0) {
         const struct hq_range *r = &ids->v[c->range_ix];
@@ -65,7 +58,8 @@ static void take_ids(struct hq_ranges *out, const struct hq_ranges *ids, struct 
 }
 
 /* Number of entries from the cursor on that fit into `bytes`. */
-static size_t fit_entries(const struct entries *e, const struct cursor *c, size_t bytes)
+static size_t
+fit_entries(const struct entries *e, const struct cursor *c, size_t bytes)
 {
     size_t used = 0;
     size_t ix = c->ix;
@@ -77,8 +71,8 @@ static size_t fit_entries(const struct entries *e, const struct cursor *c, size_
     return ix - c->ix;
 }
 
-static void fill_entries(Hq__SubmitPart *p, const struct entries *e, struct cursor *c, size_t count,
-                         struct hq_arena *arena)
+static void
+fill_entries(Hq__SubmitPart *p, const struct entries *e, struct cursor *c, size_t count, struct hq_arena *arena)
 {
     Hq__Entries *w = hq_arena_alloc(arena, sizeof *w);
     hq__entries__init(w);
@@ -101,16 +95,17 @@ static void fill_entries(Hq__SubmitPart *p, const struct entries *e, struct curs
 }
 
 /* Sends all entries but those that fit into `left` bytes; these go into the last part. */
-static int split_entries(struct split *s, Hq__SubmitPart *last, struct hq_arena *head_arena, size_t *left)
+static int
+split_entries(struct submit_split_state *s, Hq__SubmitPart *last, struct hq_arena *head_arena, size_t *left)
 {
     const struct entries *e = s->load->entries;
     struct cursor c = {0};
     while (e->count - c.ix > 0 && fit_entries(e, &c, *left) < e->count - c.ix) {
         size_t count = fit_entries(e, &c, HQ_PART_BYTES);
         HQ_ASSERT(count > 0);
-        Hq__SubmitPart *p = new_part(s);
+        Hq__SubmitPart *p = submit_part_new(s);
         fill_entries(p, e, &c, count, s->arena);
-        int rc = send_part(s, p);
+        int rc = submit_part_send(s, p);
         if (rc < 0) {
             return rc;
         }
@@ -126,7 +121,8 @@ _Static_assert(HQ_PART_BYTES + 65536u <= HQ_MSG_BYTES_MAX, "a part fits a messag
 
 /* ---- ids of an array, stdin */
 
-static int split_ids(struct split *s, Hq__SubmitPart *last, size_t *left)
+static int
+split_ids(struct submit_split_state *s, Hq__SubmitPart *last, size_t *left)
 {
     Hq__Ranges *ids = last->ids;
     size_t done = 0;
@@ -137,9 +133,9 @@ static int split_ids(struct split *s, Hq__SubmitPart *last, size_t *left)
         w->packed = ids->packed + done;
         w->n_packed = count;
         done += count;
-        Hq__SubmitPart *p = new_part(s);
+        Hq__SubmitPart *p = submit_part_new(s);
         p->ids = w;
-        int rc = send_part(s, p);
+        int rc = submit_part_send(s, p);
         if (rc < 0) {
             return rc;
         }
@@ -150,15 +146,16 @@ static int split_ids(struct split *s, Hq__SubmitPart *last, size_t *left)
     return 0;
 }
 
-static int split_stdin(struct split *s, Hq__SubmitPart *last, size_t left)
+static int
+split_stdin(struct submit_split_state *s, Hq__SubmitPart *last, size_t left)
 {
     struct hq_str data = s->load->stdin_data;
     while (data.len > left) {
         size_t count = HQ_MIN(data.len, HQ_PART_BYTES);
-        Hq__SubmitPart *p = new_part(s);
+        Hq__SubmitPart *p = submit_part_new(s);
         p->stdin = (ProtobufCBinaryData){.len = count, .data = (uint8_t *)(uintptr_t)data.ptr};
         data = hq_str_sub(data, count, data.len);
-        int rc = send_part(s, p);
+        int rc = submit_part_send(s, p);
         if (rc < 0) {
             return rc;
         }
@@ -168,7 +165,8 @@ static int split_stdin(struct split *s, Hq__SubmitPart *last, size_t left)
 }
 
 /* Bytes that are free in the last part beside everything that must stay there. */
-static size_t room_beside(Hq__Submit *head)
+static size_t
+room_beside(Hq__Submit *head)
 {
     Hq__Ranges *ids = head->part->ids;
     head->part->ids = NULL;
@@ -177,17 +175,20 @@ static size_t room_beside(Hq__Submit *head)
     return used < HQ_PART_BYTES ? HQ_PART_BYTES - used : 0;
 }
 
-int submit_split(const struct submit_load *load, uint64_t upload_id, submit_part_fn fn, void *ctx,
-                 struct hq_arena *arena, struct hq_err *err)
+int
+submit_split(const struct submit_load *load, uint64_t upload_id, submit_part_fn fn, void *ctx, struct hq_arena *arena,
+             struct hq_err *err)
 {
-    struct split s = {.load = load, .upload_id = upload_id, .fn = fn, .ctx = ctx, .err = err};
+    struct submit_split_state s = {.load = load, .upload_id = upload_id, .fn = fn, .ctx = ctx, .err = err};
     struct hq_arena part_arena;
     hq_arena_init(&part_arena, 0);
     s.arena = &part_arena;
     Hq__SubmitPart *last = load->head->part;
     size_t left = room_beside(load->head);
     int rc = 0;
-    if (last->ids != NULL) {
+    if (load->graph != NULL) {
+        rc = submit_split_graph(&s, last, arena, &left);
+    } else if (last->ids != NULL) {
         rc = split_ids(&s, last, &left);
     }
     if (rc == 0 && load->entries != NULL) {
@@ -208,7 +209,8 @@ int submit_split(const struct submit_load *load, uint64_t upload_id, submit_part
 
 /* ---- to hqd */
 
-static int upload(void *ctx, const Hq__SubmitPart *part, struct hq_err *err)
+static int
+upload(void *ctx, const Hq__SubmitPart *part, struct hq_err *err)
 {
     return client_call(ctx,
                        &(struct client_query){.type = HQ__MESSAGE_TYPE__TYPE_SUBMIT_PART,
@@ -218,7 +220,8 @@ static int upload(void *ctx, const Hq__SubmitPart *part, struct hq_err *err)
                        NULL, err);
 }
 
-int submit_send(struct hq_cli *cli, const struct submit_load *load, uint32_t *ret_job, struct hq_err *err)
+int
+submit_send(struct hq_cli *cli, const struct submit_load *load, uint32_t *ret_job, struct hq_err *err)
 {
     uint64_t upload_id = 0;
     if (getrandom(&upload_id, sizeof upload_id, 0) != (ssize_t)sizeof upload_id) {

@@ -12,9 +12,20 @@
 
 #include "proto/client.pb-c.h"
 
+struct submit_graph { /* tasks of a job file */
+    Hq__TaskDesc **descs;
+    size_t desc_count;
+    uint32_t *ids;
+    uint32_t *desc; /* index of each task's description */
+    uint32_t *dep_count;
+    uint32_t *deps; /* of all tasks, one behind the other */
+    size_t count;
+};
+
 struct submit_load {
-    Hq__Submit *head;             /* as built; its part is the last one */
-    const struct entries *entries; /* NULL = none */
+    Hq__Submit *head;                 /* as built; its part is the last one */
+    const struct entries *entries;    /* NULL = none */
+    const struct submit_graph *graph; /* NULL = an array */
     struct hq_str stdin_data;
 };
 
@@ -25,6 +36,23 @@ typedef int (*submit_part_fn)(void *ctx, const Hq__SubmitPart *part, struct hq_e
  * head->part. Pure but for `fn`. `arena` is reset after each part. */
 HQ_MUST_CHECK int submit_split(const struct submit_load *load, uint64_t upload_id, submit_part_fn fn, void *ctx,
                                struct hq_arena *arena, struct hq_err *err);
-HQ_MUST_CHECK int submit_send(struct hq_cli *cli, const struct submit_load *load, uint32_t *ret_job, struct hq_err *err);
+HQ_MUST_CHECK int submit_send(struct hq_cli *cli, const struct submit_load *load, uint32_t *ret_job,
+                              struct hq_err *err);
+
+/* ---- used between the files of this module */
+struct submit_split_state {
+    const struct submit_load *load;
+    uint64_t upload_id;
+    uint32_t number;
+    submit_part_fn fn;
+    void *ctx;
+    struct hq_arena *arena; /* of the part being made */
+    struct hq_err *err;
+};
+Hq__SubmitPart *submit_part_new(struct submit_split_state *s);
+HQ_MUST_CHECK int submit_part_send(struct submit_split_state *s, const Hq__SubmitPart *p);
+/* Hands out all tasks but those that fit into *left bytes beside the head. */
+HQ_MUST_CHECK int submit_split_graph(struct submit_split_state *s, Hq__SubmitPart *last, struct hq_arena *head_arena,
+                                     size_t *left);
 
 #endif

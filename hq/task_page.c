@@ -4,32 +4,37 @@
 #include "hq/desc_print.h"
 #include "hq/selector.h"
 
-_Static_assert((int)HQ_STATE_WAITING == HQ__TASK_STATE__TASK_WAITING && (int)HQ_STATE_RUNNING == HQ__TASK_STATE__TASK_RUNNING &&
+_Static_assert((int)HQ_STATE_WAITING == HQ__TASK_STATE__TASK_WAITING &&
+                   (int)HQ_STATE_RUNNING == HQ__TASK_STATE__TASK_RUNNING &&
                    (int)HQ_STATE_FINISHED == HQ__TASK_STATE__TASK_FINISHED &&
                    (int)HQ_STATE_FAILED == HQ__TASK_STATE__TASK_FAILED &&
                    (int)HQ_STATE_CANCELED == HQ__TASK_STATE__TASK_CANCELED &&
                    (int)HQ_STATE_ABORTED == HQ__TASK_STATE__TASK_ABORTED,
                "task states have the numbers of the wire");
 
-void task_pages_init(struct task_pages *p, struct hq_cli *cli, uint32_t job, const struct task_filter *filter)
+void
+task_pages_init(struct task_pages *p, struct hq_cli *cli, uint32_t job, const struct task_filter *filter)
 {
     *p = (struct task_pages){.cli = cli, .job = job, .filter = *filter};
     hq_arena_init(&p->arena, 0);
 }
 
-void task_pages_fini(struct task_pages *p)
+void
+task_pages_fini(struct task_pages *p)
 {
     hq_arena_fini(&p->arena);
     hq_ranges_fini(&p->ids);
 }
 
 /* A column is empty (all 0), or has one value a row; descriptions may have one for all. */
-static bool is_column(size_t count, size_t rows)
+static bool
+is_column(size_t count, size_t rows)
 {
     return count == 0 || count == rows;
 }
 
-int task_pages_open(struct task_pages *p, const Hq__TaskPageAnswer *a, struct hq_err *err)
+int
+task_pages_open(struct task_pages *p, const Hq__TaskPageAnswer *a, struct hq_err *err)
 {
     struct hq_ranges ids = HQ_RANGES_INIT;
     int rc = a->ids != NULL ? selector_ranges_read(&ids, a->ids, err) : 0;
@@ -54,7 +59,8 @@ int task_pages_open(struct task_pages *p, const Hq__TaskPageAnswer *a, struct hq
     return 1;
 }
 
-int task_pages_next(struct task_pages *p, struct hq_err *err)
+int
+task_pages_next(struct task_pages *p, struct hq_err *err)
 {
     if (p->is_last) {
         return 0;
@@ -92,7 +98,8 @@ int task_pages_next(struct task_pages *p, struct hq_err *err)
     return task_pages_open(p, a, err);
 }
 
-struct hq_str task_pages_host(const struct task_pages *p, uint32_t worker)
+struct hq_str
+task_pages_host(const struct task_pages *p, uint32_t worker)
 {
     size_t lo = 0;
     size_t hi = p->answer->n_workers; /* ascending by worker */
@@ -109,7 +116,8 @@ struct hq_str task_pages_host(const struct task_pages *p, uint32_t worker)
 }
 
 /* Times are columns of differences; both lists below are ascending by task, as the rows are. */
-static void fill_times(struct task_pages *p, struct task_row *row)
+static void
+fill_times(struct task_pages *p, struct task_row *row)
 {
     const Hq__TaskPageAnswer *a = p->answer;
     unsigned flag = p->row < a->has_start.len ? a->has_start.data[p->row] : 0;
@@ -123,7 +131,8 @@ static void fill_times(struct task_pages *p, struct task_row *row)
     }
 }
 
-static void fill_lists(struct task_pages *p, struct task_row *row)
+static void
+fill_lists(struct task_pages *p, struct task_row *row)
 {
     const Hq__TaskPageAnswer *a = p->answer;
     while (p->error_ix < a->n_errors && a->errors[p->error_ix]->task < row->id) {
@@ -150,7 +159,8 @@ static void fill_lists(struct task_pages *p, struct task_row *row)
     }
 }
 
-bool task_pages_row(struct task_pages *p, struct task_row *ret)
+bool
+task_pages_row(struct task_pages *p, struct task_row *ret)
 {
     const Hq__TaskPageAnswer *a = p->answer;
     struct task_row row = {0};

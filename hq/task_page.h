@@ -23,11 +23,11 @@ struct task_row {
     uint32_t worker;           /* 0 = never started, or not known */
     struct hq_str worker_host; /* "N/A" for an id without a name */
     hq_wall_ms started_ms;
-    hq_wall_ms ended_ms;       /* of a task that ended after a start */
-    hq_wall_ms failed_ms;      /* of a failed task, also without a start */
+    hq_wall_ms ended_ms;  /* of a task that ended after a start */
+    hq_wall_ms failed_ms; /* of a failed task, also without a start */
     struct hq_str error;
     bool has_error;
-    const uint32_t *nodes;     /* multi-node: all workers, root first */
+    const uint32_t *nodes; /* multi-node: all workers, root first */
     size_t node_count;
     const uint32_t *deps;
     size_t dep_count;
@@ -44,8 +44,8 @@ struct task_pages {
     struct hq_cli *cli;
     uint32_t job;
     struct task_filter filter;
-    struct hq_arena arena;             /* of the present page */
-    const Hq__TaskPageAnswer *answer;  /* NULL before the first page */
+    struct hq_arena arena;            /* of the present page */
+    const Hq__TaskPageAnswer *answer; /* NULL before the first page */
     bool is_last;
     /* position in the present page */
     struct hq_ranges ids;
@@ -59,7 +59,8 @@ struct task_pages {
 
 void task_pages_init(struct task_pages *p, struct hq_cli *cli, uint32_t job, const struct task_filter *filter);
 void task_pages_fini(struct task_pages *p);
-/* Asks for the next page: 1 there is one, 0 there was no further one. answer->job_found tells whether the job exists. */
+/* Asks for the next page: 1 there is one, 0 there was no further one. answer->job_found tells whether the job exists.
+ */
 HQ_MUST_CHECK int task_pages_next(struct task_pages *p, struct hq_err *err);
 /* Puts an answer in place of one from hqd (used by task_pages_next). */
 HQ_MUST_CHECK int task_pages_open(struct task_pages *p, const Hq__TaskPageAnswer *answer, struct hq_err *err);

@@ -3,10 +3,11 @@
 #include "common/num.h"
 #include "hq/desc_print.h"
 
-#define LIST_ERROR_BYTES 16u  /* an error in a list is cut at so many */
+#define LIST_ERROR_BYTES 16u /* an error in a list is cut at so many */
 #define INFO_ERROR_BYTES 237u
 
-void task_paths_init(struct task_paths *p, const struct job_detail *d, struct hq_arena *arena)
+void
+task_paths_init(struct task_paths *p, const struct job_detail *d, struct hq_arena *arena)
 {
     *p = (struct task_paths){
         .detail = d,
@@ -16,7 +17,8 @@ void task_paths_init(struct task_paths *p, const struct job_detail *d, struct hq
     };
 }
 
-const struct paths *task_paths_get(struct task_paths *p, uint32_t desc_id)
+const struct paths *
+task_paths_get(struct task_paths *p, uint32_t desc_id)
 {
     if (desc_id >= p->detail->desc_count) {
         return NULL;
@@ -32,29 +34,33 @@ const struct paths *task_paths_get(struct task_paths *p, uint32_t desc_id)
     return &p->v[desc_id];
 }
 
-static bool is_ended_word(enum hq_task_state s)
+static bool
+is_ended_word(enum hq_task_state s)
 {
     return s == HQ_STATE_FINISHED || s == HQ_STATE_FAILED;
 }
 
 /* Paths are shown of tasks that were started, but for aborted ones. */
-static bool has_paths(const struct task_row *row)
+static bool
+has_paths(const struct task_row *row)
 {
     return row->started_ms != 0 && row->state != HQ_STATE_ABORTED && row->state != HQ_STATE_WAITING;
 }
 
 /* ---- JSON */
 
-static void json_path(struct hq_json *j, const char *key, const struct path *path, const struct task_row *row,
-                      struct hq_buf *scratch)
+static void
+json_path(struct hq_json *j, const char *key, const struct path *path, const struct task_row *row,
+          struct hq_buf *scratch)
 {
     hq_buf_clear(scratch);
     paths_fmt_task(scratch, path, row->id, row->instance);
     hq_json_put_str(j, key, hq_buf_view(scratch));
 }
 
-static void json_stdio(struct hq_json *j, const char *key, enum paths_stdio kind, const struct path *path,
-                       const struct task_row *row, struct hq_buf *scratch)
+static void
+json_stdio(struct hq_json *j, const char *key, enum paths_stdio kind, const struct path *path,
+           const struct task_row *row, struct hq_buf *scratch)
 {
     if (kind == PATHS_FILE) {
         json_path(j, key, path, row, scratch);
@@ -63,7 +69,8 @@ static void json_stdio(struct hq_json *j, const char *key, enum paths_stdio kind
     }
 }
 
-void task_json(struct hq_json *j, const struct task_row *row, const struct paths *paths)
+void
+task_json(struct hq_json *j, const struct task_row *row, const struct paths *paths)
 {
     HQ_AUTO(hq_buf_fini) struct hq_buf scratch = HQ_BUF_INIT;
     bool with_paths = has_paths(row) && paths != NULL;
@@ -102,7 +109,8 @@ void task_json(struct hq_json *j, const struct task_row *row, const struct paths
 
 /* ---- cells */
 
-static void fmt_makespan(struct hq_buf *b, const struct task_row *row, hq_wall_ms now_ms)
+static void
+fmt_makespan(struct hq_buf *b, const struct task_row *row, hq_wall_ms now_ms)
 {
     if (row->started_ms == 0 || row->state == HQ_STATE_WAITING) {
         return;
@@ -111,31 +119,40 @@ static void fmt_makespan(struct hq_buf *b, const struct task_row *row, hq_wall_m
     hq_makespan_print(b, hq_ns_from_ms(HQ_MAX(end - row->started_ms, (hq_wall_ms)0)));
 }
 
-static struct hq_str shown_error(const struct task_row *row)
+static struct hq_str
+shown_error(const struct task_row *row)
 {
     return row->state == HQ_STATE_FAILED ? row->error : HQ_STR_NULL;
 }
 
-void task_list_init(struct task_list_print *l, bool with_job, bool is_verbose)
+void
+task_list_init(struct task_list_print *l, bool with_job, bool is_verbose)
 {
-    static const struct hq_column columns[] = {{"Job ID", HQ_COLUMN_RIGHT}, {"Task ID", HQ_COLUMN_RIGHT}, {"State", 0},
-                                               {"Worker", 0},               {"Makespan", 0},              {"Error", 0}};
+    static const struct hq_column columns[] = {{"Job ID", HQ_COLUMN_RIGHT},
+                                               {"Task ID", HQ_COLUMN_RIGHT},
+                                               {"State", 0},
+                                               {"Worker", 0},
+                                               {"Makespan", 0},
+                                               {"Error", 0}};
     *l = (struct task_list_print){.with_job = with_job, .is_verbose = is_verbose};
     hq_table_init(&l->table, with_job ? columns : columns + 1, HQ_ARRAY_LEN(columns) - (with_job ? 0 : 1));
 }
 
-void task_list_fini(struct task_list_print *l)
+void
+task_list_fini(struct task_list_print *l)
 {
     hq_table_fini(&l->table);
 }
 
-static bool is_worker_shown(const struct task_row *row)
+static bool
+is_worker_shown(const struct task_row *row)
 {
     return row->state != HQ_STATE_WAITING && row->state != HQ_STATE_ABORTED && row->worker != 0;
 }
 
 /* Of several nodes: one name a line, root first. */
-static void fmt_workers(struct hq_buf *b, const struct task_row *row, const struct task_pages *pages)
+static void
+fmt_workers(struct hq_buf *b, const struct task_row *row, const struct task_pages *pages)
 {
     if (!is_worker_shown(row)) {
         return;
@@ -149,7 +166,8 @@ static void fmt_workers(struct hq_buf *b, const struct task_row *row, const stru
     }
 }
 
-static void fmt_error(struct hq_buf *b, struct hq_str error, bool is_verbose, size_t bytes, bool *ret_cut)
+static void
+fmt_error(struct hq_buf *b, struct hq_str error, bool is_verbose, size_t bytes, bool *ret_cut)
 {
     if (is_verbose) {
         hq_buf_str(b, error);
@@ -161,7 +179,8 @@ static void fmt_error(struct hq_buf *b, struct hq_str error, bool is_verbose, si
     }
 }
 
-void task_list_add(struct task_list_print *l, uint32_t job, const struct task_row *row, const struct task_pages *pages)
+void
+task_list_add(struct task_list_print *l, uint32_t job, const struct task_row *row, const struct task_pages *pages)
 {
     HQ_AUTO(hq_buf_fini) struct hq_buf cell = HQ_BUF_INIT;
     hq_wall_ms now_ms = (hq_wall_ms)pages->answer->now_ms;
@@ -182,7 +201,8 @@ void task_list_add(struct task_list_print *l, uint32_t job, const struct task_ro
 
 /* ---- task info */
 
-static void row_date(struct hq_table *t, const char *label, hq_wall_ms at, int32_t offset_s)
+static void
+row_date(struct hq_table *t, const char *label, hq_wall_ms at, int32_t offset_s)
 {
     HQ_AUTO(hq_buf_fini) struct hq_buf cell = HQ_BUF_INIT;
     if (at != 0) {
@@ -191,8 +211,9 @@ static void row_date(struct hq_table *t, const char *label, hq_wall_ms at, int32
     hq_table_row(t, label, hq_buf_view(&cell), HQ_COLOR_NONE);
 }
 
-static void row_path(struct hq_table *t, const char *label, enum paths_stdio kind, const struct path *path,
-                     const struct task_row *row)
+static void
+row_path(struct hq_table *t, const char *label, enum paths_stdio kind, const struct path *path,
+         const struct task_row *row)
 {
     HQ_AUTO(hq_buf_fini) struct hq_buf cell = HQ_BUF_INIT;
     if (path != NULL && kind == PATHS_FILE) {
@@ -203,7 +224,8 @@ static void row_path(struct hq_table *t, const char *label, enum paths_stdio kin
     hq_table_row(t, label, hq_buf_view(&cell), HQ_COLOR_NONE);
 }
 
-static void rows_paths(struct hq_table *t, const struct task_row *row, const struct paths *paths)
+static void
+rows_paths(struct hq_table *t, const struct task_row *row, const struct paths *paths)
 {
     const struct paths *p = has_paths(row) ? paths : NULL;
     row_path(t, "Workdir", PATHS_FILE, p != NULL ? &p->cwd : NULL, row);
@@ -211,7 +233,8 @@ static void rows_paths(struct hq_table *t, const struct task_row *row, const str
     row_path(t, "Stderr", p != NULL ? p->stderr_kind : PATHS_FILE, p != NULL ? &p->to_stderr : NULL, row);
 }
 
-static void rows_end(struct hq_table *t, const struct task_row *row, const struct task_info_print *info, bool *ret_cut)
+static void
+rows_end(struct hq_table *t, const struct task_row *row, const struct task_info_print *info, bool *ret_cut)
 {
     HQ_AUTO(hq_buf_fini) struct hq_buf cell = HQ_BUF_INIT;
     for (size_t ix = 0; ix < row->dep_count; ix++) {
@@ -223,8 +246,9 @@ static void rows_end(struct hq_table *t, const struct task_row *row, const struc
     hq_table_row(t, "Error", hq_buf_view(&cell), HQ_COLOR_RED);
 }
 
-void task_print_info(struct hq_out *out, const struct task_row *row, const struct task_info_print *info,
-                     const struct task_pages *pages, bool *ret_cut)
+void
+task_print_info(struct hq_out *out, const struct task_row *row, const struct task_info_print *info,
+                const struct task_pages *pages, bool *ret_cut)
 {
     const Hq__TaskDesc *d = info->desc;
     HQ_AUTO(hq_table_fini) struct hq_table t;

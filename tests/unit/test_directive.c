@@ -8,7 +8,8 @@
 
 #include "hq/directive.h"
 
-static void print_words(struct hq_buf *b, const struct hq_strv *words)
+static void
+print_words(struct hq_buf *b, const struct hq_strv *words)
 {
     for (size_t ix = 0; ix < words->count; ix++) {
         hq_buf_printf(b, "<%.*s>", HQ_STR_FMT(words->v[ix]));
@@ -38,7 +39,8 @@ static const struct {
     {"\"a\"b", "Parse error\nexpected: end of the word at character 3: \"b\""},
 };
 
-static void test_words(void **state)
+static void
+test_words(void **state)
 {
     (void)state;
     for (size_t ix = 0; ix < HQ_ARRAY_LEN(words); ix++) {
@@ -78,7 +80,8 @@ static const struct {
     {HQ_STR("#!\n#HQ a\n"), "|<a>"},
 };
 
-static void test_scan(void **state)
+static void
+test_scan(void **state)
 {
     (void)state;
     for (size_t ix = 0; ix < HQ_ARRAY_LEN(scripts); ix++) {
@@ -97,7 +100,8 @@ static void test_scan(void **state)
     }
 }
 
-static void test_scan_refuses_bad_words(void **state)
+static void
+test_scan_refuses_bad_words(void **state)
 {
     (void)state;
     struct hq_arena arena;
@@ -109,7 +113,8 @@ static void test_scan_refuses_bad_words(void **state)
     hq_arena_fini(&arena);
 }
 
-int main(void)
+int
+main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_words),

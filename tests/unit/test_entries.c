@@ -10,7 +10,8 @@
 #include "hq/entries.h"
 
 /* "[a][b] ids=1-2" */
-static void print_entries(struct hq_buf *b, const struct entries *e)
+static void
+print_entries(struct hq_buf *b, const struct entries *e)
 {
     size_t at = 0;
     for (size_t ix = 0; ix < e->count; ix++) {
@@ -44,7 +45,8 @@ static const struct {
     {HQ_STR("0\n1\n2\n3\n4\n5\n6\n7\n8\n9\n"), "0-10:3,1-10:3", "[0][1][3][4][6][7][9] ids=0-1,3-4,6-7,9"},
 };
 
-static void test_lines(void **state)
+static void
+test_lines(void **state)
 {
     (void)state;
     for (size_t ix = 0; ix < HQ_ARRAY_LEN(lines); ix++) {
@@ -67,7 +69,8 @@ static void test_lines(void **state)
     }
 }
 
-static void test_too_long_line(void **state)
+static void
+test_too_long_line(void **state)
 {
     (void)state;
     struct hq_err err = {0};
@@ -114,7 +117,8 @@ static const struct {
     {"[01]", NULL, "expected value at line 1 column 2"},
 };
 
-static void test_json(void **state)
+static void
+test_json(void **state)
 {
     (void)state;
     for (size_t ix = 0; ix < HQ_ARRAY_LEN(documents); ix++) {
@@ -125,7 +129,8 @@ static void test_json(void **state)
         if (documents[ix].only != NULL) {
             assert_int_equal(hq_ranges_parse(&only, hq_str_from(documents[ix].only), &err), 0);
         }
-        if (entries_from_json(&e, hq_str_from(documents[ix].text), "f.json", documents[ix].only != NULL ? &only : NULL, &err) < 0) {
+        if (entries_from_json(&e, hq_str_from(documents[ix].text), "f.json", documents[ix].only != NULL ? &only : NULL,
+                              &err) < 0) {
             hq_buf_cstr(&got, err.text);
         } else {
             print_entries(&got, &e);
@@ -137,7 +142,8 @@ static void test_json(void **state)
     }
 }
 
-static void test_invalid_utf8_is_refused(void **state)
+static void
+test_invalid_utf8_is_refused(void **state)
 {
     (void)state;
     struct hq_err err = {0};
@@ -145,7 +151,8 @@ static void test_invalid_utf8_is_refused(void **state)
     assert_true(entries_from_json(&e, HQ_STR("[\"\xff\"]"), "f.json", NULL, &err) < 0);
 }
 
-int main(void)
+int
+main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_lines),

@@ -11,7 +11,8 @@
 #include "hq/job_print.h"
 #include "hq/task_print.h"
 
-static ProtobufCBinaryData b(const char *s)
+static ProtobufCBinaryData
+b(const char *s)
 {
     return desc_bytes(hq_str_from(s));
 }
@@ -21,13 +22,15 @@ struct sink {
     struct hq_arena arena;
 };
 
-static void sink_init(struct sink *s, enum hq_out_mode mode, bool with_color)
+static void
+sink_init(struct sink *s, enum hq_out_mode mode, bool with_color)
 {
     hq_out_init(&s->out, mode, with_color, -1);
     hq_arena_init(&s->arena, 0);
 }
 
-static void sink_check(struct sink *s, const char *want)
+static void
+sink_check(struct sink *s, const char *want)
 {
     assert_string_equal(s->out.buf.ptr != NULL ? s->out.buf.ptr : "", want);
     hq_out_fini(&s->out);
@@ -36,7 +39,8 @@ static void sink_check(struct sink *s, const char *want)
 
 /* ---- ids */
 
-static void test_ids(void **state)
+static void
+test_ids(void **state)
 {
     (void)state;
     static const struct {
@@ -69,7 +73,8 @@ struct jobs {
     Hq__JobInfo *v[3];
 };
 
-static void jobs_init(struct jobs *j)
+static void
+jobs_init(struct jobs *j)
 {
     for (size_t ix = 0; ix < 3; ix++) {
         hq__job_info__init(&j->info[ix]);
@@ -91,7 +96,8 @@ static void jobs_init(struct jobs *j)
     j->info[2].is_open = true;
 }
 
-static void test_list(void **state)
+static void
+test_list(void **state)
 {
     (void)state;
     struct jobs j;
@@ -120,28 +126,33 @@ static void test_list(void **state)
     sink_check(&s, "[]\n");
     sink_init(&s, HQ_OUT_JSON, false);
     job_print_list(&s.out, &(struct job_list_print){.jobs = j.v + 1, .count = 1, .total_count = 4});
-    sink_check(&s, "[\n  {\n    \"cancel_reason\": \"wrong input\",\n    \"id\": 2,\n    \"is_open\": false,\n"
-                   "    \"name\": \"nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnn\",\n    \"task_count\": 4,\n"
-                   "    \"task_stats\": {\n      \"aborted\": 0,\n      \"canceled\": 3,\n      \"failed\": 0,\n"
-                   "      \"finished\": 1,\n      \"running\": 0,\n      \"waiting\": 0\n    }\n  }\n]\n");
+    sink_check(
+        &s, "[\n  {\n    \"cancel_reason\": \"wrong input\",\n    \"id\": 2,\n    \"is_open\": false,\n"
+            "    \"name\": \"nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnn\",\n    \"task_count\": 4,\n"
+            "    \"task_stats\": {\n      \"aborted\": 0,\n      \"canceled\": 3,\n      \"failed\": 0,\n"
+            "      \"finished\": 1,\n      \"running\": 0,\n      \"waiting\": 0\n    }\n  }\n]\n");
 }
 
-static void test_summary(void **state)
+static void
+test_summary(void **state)
 {
     (void)state;
     uint64_t counts[HQ_STATES] = {[HQ_STATE_RUNNING] = 2, [HQ_STATE_FINISHED] = 12};
     struct sink s;
     sink_init(&s, HQ_OUT_CLI, false);
     job_print_summary(&s.out, counts);
-    sink_check(&s, "+----------+-------+\n| Status   | Count |\n+----------+-------+\n| RUNNING  |     2 |\n| WAITING  |     0 |\n"
-                   "| FINISHED |    12 |\n| FAILED   |     0 |\n| ABORTED  |     0 |\n| CANCELED |     0 |\n"
-                   "+----------+-------+\n");
+    sink_check(
+        &s,
+        "+----------+-------+\n| Status   | Count |\n+----------+-------+\n| RUNNING  |     2 |\n| WAITING  |     0 |\n"
+        "| FINISHED |    12 |\n| FAILED   |     0 |\n| ABORTED  |     0 |\n| CANCELED |     0 |\n"
+        "+----------+-------+\n");
     sink_init(&s, HQ_OUT_QUIET, false);
     job_print_summary(&s.out, counts);
     sink_check(&s, "RUNNING 2\nWAITING 0\nFINISHED 12\nFAILED 0\nABORTED 0\nCANCELED 0\n");
     sink_init(&s, HQ_OUT_JSON, false);
     job_print_summary(&s.out, counts);
-    sink_check(&s, "{\n  \"Aborted\": 0,\n  \"Canceled\": 0,\n  \"Failed\": 0,\n  \"Finished\": 12,\n  \"Running\": 2,\n  \"Waiting\": "
+    sink_check(&s, "{\n  \"Aborted\": 0,\n  \"Canceled\": 0,\n  \"Failed\": 0,\n  \"Finished\": 12,\n  \"Running\": "
+                   "2,\n  \"Waiting\": "
                    "0\n}\n");
     counts[HQ_STATE_OPENED] = 1;
     sink_init(&s, HQ_OUT_JSON, false);
@@ -179,7 +190,8 @@ struct info { /* an array 1-10:3,20 of five tasks, two of them failed */
     struct job_detail detail;
 };
 
-static void info_desc(struct info *i)
+static void
+info_desc(struct info *i)
 {
     hq__task_desc__init(&i->desc);
     hq__request__init(&i->request);
@@ -217,7 +229,8 @@ static void info_desc(struct info *i)
     i->desc.crash_limit = 5;
 }
 
-static void info_init(struct info *i)
+static void
+info_init(struct info *i)
 {
     memset(i, 0, sizeof *i);
     info_desc(i);
@@ -263,7 +276,8 @@ static void info_init(struct info *i)
     i->detail = (struct job_detail){.answer = &i->answer, .descs = i->descs, .desc_count = 1};
 }
 
-static void test_info_table(void **state)
+static void
+test_info_table(void **state)
 {
     (void)state;
     struct info i;
@@ -308,7 +322,8 @@ static void test_info_table(void **state)
 }
 
 /* One task, ended: a word for the state, the time until its end, no worker any more. */
-static void test_info_of_one_task(void **state)
+static void
+test_info_of_one_task(void **state)
 {
     (void)state;
     struct info i;
@@ -333,7 +348,8 @@ static void test_info_of_one_task(void **state)
     hq_arena_fini(&s.arena);
 }
 
-static void test_info_of_open_job(void **state)
+static void
+test_info_of_open_job(void **state)
 {
     (void)state;
     struct info i;
@@ -372,7 +388,8 @@ static void test_info_of_open_job(void **state)
     hq_arena_fini(&s.arena);
 }
 
-static void test_info_json(void **state)
+static void
+test_info_json(void **state)
 {
     (void)state;
     struct info i;
@@ -386,17 +403,18 @@ static void test_info_json(void **state)
     hq_json_array_end(&j);
     hq_json_object_end(&j);
     hq_json_end_document(&j, &s.out);
-    static const char want[] = "  \"submits\": [\n    {\n      \"array\": {\n        \"crash_limit\": 5,\n        \"pin_mode\": "
-                               "\"openmp\",\n        \"priority\": -5,\n        \"program\": {\n          \"args\": [\n            "
-                               "\"prog\",\n            \"-x\"\n          ],\n          \"cwd\": \"/home/u/work\",\n          \"env\": "
-                               "{\n            \"HQ_MINE\": \"7\",\n            \"Z\": \"1\"\n          },\n          \"stderr\": "
-                               "\"/home/u/work/job-14/%{TASK_ID}.stderr\",\n          \"stdout\": "
-                               "\"/home/u/work/job-14/%{TASK_ID}.stdout\"\n        },\n        \"resources\": [\n          {\n"
-                               "            \"min_time\": 600.0,\n            \"n_nodes\": 0,\n            \"resources\": [\n"
-                               "              {\n                \"request\": {\n                  \"ForceCompact\": 40000\n"
-                               "                },\n                \"resource\": \"cpus\"\n              }\n            ],\n"
-                               "            \"weight\": 25000\n          }\n        ],\n        \"task_dir\": false,\n        "
-                               "\"time_limit\": 5400.5\n      }\n    }\n  ],\n  \"tasks\": []\n}\n";
+    static const char want[] =
+        "  \"submits\": [\n    {\n      \"array\": {\n        \"crash_limit\": 5,\n        \"pin_mode\": "
+        "\"openmp\",\n        \"priority\": -5,\n        \"program\": {\n          \"args\": [\n            "
+        "\"prog\",\n            \"-x\"\n          ],\n          \"cwd\": \"/home/u/work\",\n          \"env\": "
+        "{\n            \"HQ_MINE\": \"7\",\n            \"Z\": \"1\"\n          },\n          \"stderr\": "
+        "\"/home/u/work/job-14/%{TASK_ID}.stderr\",\n          \"stdout\": "
+        "\"/home/u/work/job-14/%{TASK_ID}.stdout\"\n        },\n        \"resources\": [\n          {\n"
+        "            \"min_time\": 600.0,\n            \"n_nodes\": 0,\n            \"resources\": [\n"
+        "              {\n                \"request\": {\n                  \"ForceCompact\": 40000\n"
+        "                },\n                \"resource\": \"cpus\"\n              }\n            ],\n"
+        "            \"weight\": 25000\n          }\n        ],\n        \"task_dir\": false,\n        "
+        "\"time_limit\": 5400.5\n      }\n    }\n  ],\n  \"tasks\": []\n}\n";
     const char *at = strstr(s.out.buf.ptr, "  \"submits\"");
     assert_non_null(at);
     assert_string_equal(at, want);
@@ -406,7 +424,8 @@ static void test_info_json(void **state)
 }
 
 /* What foreign bytes could say that does not fit together must not bring hq down. */
-static void test_damaged_detail(void **state)
+static void
+test_damaged_detail(void **state)
 {
     (void)state;
     struct info i;
@@ -446,7 +465,8 @@ struct page { /* tasks 1-4 and 8: finished, failed, failed before its start, run
     uint32_t dep_ids[2];
 };
 
-static void page_init(struct page *p)
+static void
+page_init(struct page *p)
 {
     memset(p, 0, sizeof *p);
     hq__task_page_answer__init(&p->answer);
@@ -498,14 +518,16 @@ static void page_init(struct page *p)
     p->answer.now_ms = 1769860801500;
 }
 
-static void open_page(struct task_pages *pages, const struct page *p)
+static void
+open_page(struct task_pages *pages, const struct page *p)
 {
     struct hq_err err = {0};
     task_pages_init(pages, NULL, 14, &(struct task_filter){0});
     assert_int_equal(task_pages_open(pages, &p->answer, &err), 1);
 }
 
-static void test_task_list(void **state)
+static void
+test_task_list(void **state)
 {
     (void)state;
     struct page p;
@@ -523,45 +545,53 @@ static void test_task_list(void **state)
         }
         hq_table_print(&l.table, &s.out);
         assert_int_equal(l.has_cut, verbose == 0);
-        sink_check(&s, verbose == 0 ? "+---------+----------+--------+----------+---------------------+\n"
-                                      "| Task ID | State    | Worker | Makespan | Error               |\n"
-                                      "+---------+----------+--------+----------+---------------------+\n"
-                                      "|       1 | FINISHED | node1  | 1s 4ms   |                     |\n"
-                                      "|       2 | FAILED   | node1  | 20ms     | Program terminat... |\n"
-                                      "|       3 | FAILED   |        |          | short               |\n"
-                                      "|       4 | RUNNING  | node1  | 1s       |                     |\n"
-                                      "|       8 | WAITING  |        |          |                     |\n"
-                                      "+---------+----------+--------+----------+---------------------+\n"
-                                    : "+--------+---------+----------+--------+----------+--------------------------------------+\n"
-                                      "| Job ID | Task ID | State    | Worker | Makespan | Error                                |\n"
-                                      "+--------+---------+----------+--------+----------+--------------------------------------+\n"
-                                      "|     14 |       1 | FINISHED | node1  | 1s 4ms   |                                      |\n"
-                                      "|     14 |       2 | FAILED   | node1  | 20ms     | Program terminated with exit code 3. |\n"
-                                      "|     14 |       3 | FAILED   |        |          | short                                |\n"
-                                      "|     14 |       4 | RUNNING  | node1  | 1s       |                                      |\n"
-                                      "|     14 |       8 | WAITING  |        |          |                                      |\n"
-                                      "+--------+---------+----------+--------+----------+--------------------------------------+\n");
+        sink_check(
+            &s, verbose == 0
+                    ? "+---------+----------+--------+----------+---------------------+\n"
+                      "| Task ID | State    | Worker | Makespan | Error               |\n"
+                      "+---------+----------+--------+----------+---------------------+\n"
+                      "|       1 | FINISHED | node1  | 1s 4ms   |                     |\n"
+                      "|       2 | FAILED   | node1  | 20ms     | Program terminat... |\n"
+                      "|       3 | FAILED   |        |          | short               |\n"
+                      "|       4 | RUNNING  | node1  | 1s       |                     |\n"
+                      "|       8 | WAITING  |        |          |                     |\n"
+                      "+---------+----------+--------+----------+---------------------+\n"
+                    : "+--------+---------+----------+--------+----------+--------------------------------------+\n"
+                      "| Job ID | Task ID | State    | Worker | Makespan | Error                                |\n"
+                      "+--------+---------+----------+--------+----------+--------------------------------------+\n"
+                      "|     14 |       1 | FINISHED | node1  | 1s 4ms   |                                      |\n"
+                      "|     14 |       2 | FAILED   | node1  | 20ms     | Program terminated with exit code 3. |\n"
+                      "|     14 |       3 | FAILED   |        |          | short                                |\n"
+                      "|     14 |       4 | RUNNING  | node1  | 1s       |                                      |\n"
+                      "|     14 |       8 | WAITING  |        |          |                                      |\n"
+                      "+--------+---------+----------+--------+----------+--------------------------------------+\n");
         task_list_fini(&l);
         task_pages_fini(&pages);
     }
 }
 
-static const char want_tasks[] =
-    "[\n"
-    "  {\n    \"cwd\": \"/home/u/work\",\n    \"finished_at\": \"<time>\",\n    \"id\": 1,\n    \"started_at\": \"<time>\",\n"
-    "    \"state\": \"finished\",\n    \"stderr\": \"/home/u/work/job-14/1.stderr\",\n"
-    "    \"stdout\": \"/home/u/work/job-14/1.stdout\",\n    \"worker\": 1\n  },\n"
-    "  {\n    \"cwd\": \"/home/u/work\",\n    \"error\": \"Program terminated with exit code 3.\",\n    \"finished_at\": \"<time>\",\n"
-    "    \"id\": 2,\n    \"started_at\": \"<time>\",\n    \"state\": \"failed\",\n    \"stderr\": \"/home/u/work/job-14/2.stderr\",\n"
-    "    \"stdout\": \"/home/u/work/job-14/2.stdout\",\n    \"worker\": 1\n  },\n"
-    "  {\n    \"error\": \"short\",\n    \"finished_at\": \"<time>\",\n    \"id\": 3,\n    \"state\": \"failed\"\n  },\n"
-    "  {\n    \"cwd\": \"/home/u/work\",\n    \"id\": 4,\n    \"started_at\": \"<time>\",\n    \"state\": \"running\",\n"
-    "    \"stderr\": \"/home/u/work/job-14/4.stderr\",\n    \"stdout\": \"/home/u/work/job-14/4.stdout\",\n    \"worker\": 1\n  },\n"
-    "  {\n    \"id\": 8,\n    \"state\": \"waiting\"\n  }\n"
-    "]";
+static const char want_tasks[] = "[\n"
+                                 "  {\n    \"cwd\": \"/home/u/work\",\n    \"finished_at\": \"<time>\",\n    \"id\": "
+                                 "1,\n    \"started_at\": \"<time>\",\n"
+                                 "    \"state\": \"finished\",\n    \"stderr\": \"/home/u/work/job-14/1.stderr\",\n"
+                                 "    \"stdout\": \"/home/u/work/job-14/1.stdout\",\n    \"worker\": 1\n  },\n"
+                                 "  {\n    \"cwd\": \"/home/u/work\",\n    \"error\": \"Program terminated with exit "
+                                 "code 3.\",\n    \"finished_at\": \"<time>\",\n"
+                                 "    \"id\": 2,\n    \"started_at\": \"<time>\",\n    \"state\": \"failed\",\n    "
+                                 "\"stderr\": \"/home/u/work/job-14/2.stderr\",\n"
+                                 "    \"stdout\": \"/home/u/work/job-14/2.stdout\",\n    \"worker\": 1\n  },\n"
+                                 "  {\n    \"error\": \"short\",\n    \"finished_at\": \"<time>\",\n    \"id\": 3,\n   "
+                                 " \"state\": \"failed\"\n  },\n"
+                                 "  {\n    \"cwd\": \"/home/u/work\",\n    \"id\": 4,\n    \"started_at\": "
+                                 "\"<time>\",\n    \"state\": \"running\",\n"
+                                 "    \"stderr\": \"/home/u/work/job-14/4.stderr\",\n    \"stdout\": "
+                                 "\"/home/u/work/job-14/4.stdout\",\n    \"worker\": 1\n  },\n"
+                                 "  {\n    \"id\": 8,\n    \"state\": \"waiting\"\n  }\n"
+                                 "]";
 
 /* Times are looked at elsewhere: here they become <time>. */
-static void without_times(struct hq_buf *out, const char *text)
+static void
+without_times(struct hq_buf *out, const char *text)
 {
     for (const char *at; (at = strstr(text, "\"2026-")) != NULL;) {
         hq_buf_add(out, text, (size_t)(at - text));
@@ -571,7 +601,8 @@ static void without_times(struct hq_buf *out, const char *text)
     hq_buf_cstr(out, text);
 }
 
-static void test_task_json(void **state)
+static void
+test_task_json(void **state)
 {
     (void)state;
     struct info i;
@@ -603,15 +634,17 @@ static void test_task_json(void **state)
 }
 
 /* What is shown of a task depends on its state: aborted ones have no worker, canceled ones no times. */
-static void test_task_json_of_ended_tasks(void **state)
+static void
+test_task_json_of_ended_tasks(void **state)
 {
     (void)state;
     static const struct {
         enum hq_task_state state;
         const char *json;
     } rows[] = {
-        {HQ_STATE_CANCELED, "{\"cwd\":\"/home/u/work\",\"id\":3,\"state\":\"canceled\",\"stderr\":\"/home/u/work/job-14/3.stderr\","
-                            "\"stdout\":\"/home/u/work/job-14/3.stdout\"}"},
+        {HQ_STATE_CANCELED,
+         "{\"cwd\":\"/home/u/work\",\"id\":3,\"state\":\"canceled\",\"stderr\":\"/home/u/work/job-14/3.stderr\","
+         "\"stdout\":\"/home/u/work/job-14/3.stdout\"}"},
         {HQ_STATE_ABORTED, "{\"id\":3,\"state\":\"aborted\"}"},
         {HQ_STATE_WAITING, "{\"id\":3,\"state\":\"waiting\"}"},
     };
@@ -633,12 +666,13 @@ static void test_task_json_of_ended_tasks(void **state)
     hq_arena_fini(&arena);
 }
 
-static void test_multi_node_json(void **state)
+static void
+test_multi_node_json(void **state)
 {
     (void)state;
     static const uint32_t nodes[] = {4, 2};
-    struct task_row row = {.id = 0, .state = HQ_STATE_RUNNING, .worker = 4, .started_ms = 1769860800000, .nodes = nodes,
-                           .node_count = 2};
+    struct task_row row = {
+        .id = 0, .state = HQ_STATE_RUNNING, .worker = 4, .started_ms = 1769860800000, .nodes = nodes, .node_count = 2};
     struct hq_buf got = HQ_BUF_INIT;
     struct hq_json j;
     hq_json_init(&j, &got, false);
@@ -647,7 +681,8 @@ static void test_multi_node_json(void **state)
     hq_buf_fini(&got);
 }
 
-static void test_task_info(void **state)
+static void
+test_task_info(void **state)
 {
     (void)state;
     struct info i;
@@ -665,9 +700,10 @@ static void test_task_info(void **state)
     for (int n = 0; n < 4; n++) {
         assert_true(task_pages_row(&pages, &row));
     }
-    task_print_info(&s.out, &row,
-                    &(struct task_info_print){.desc = &i.desc, .paths = task_paths_get(&paths, 0), .utc_offset_s = 3600}, &pages,
-                    &has_cut);
+    task_print_info(
+        &s.out, &row,
+        &(struct task_info_print){.desc = &i.desc, .paths = task_paths_get(&paths, 0), .utc_offset_s = 3600}, &pages,
+        &has_cut);
     assert_false(has_cut);
     task_pages_fini(&pages);
     sink_check(&s, "+--------------+------------------------------+\n"
@@ -695,7 +731,8 @@ static void test_task_info(void **state)
                    "+--------------+------------------------------+\n");
 }
 
-static void test_damaged_pages(void **state)
+static void
+test_damaged_pages(void **state)
 {
     (void)state;
     struct hq_err err = {0};
@@ -704,13 +741,27 @@ static void test_damaged_pages(void **state)
         struct task_pages pages;
         page_init(&p);
         switch (n) {
-        case 0: p.ids.n_packed = 5; break;
-        case 1: p.packed[1] = 0; break;
-        case 2: p.answer.states.len = 4; break;
-        case 3: p.answer.n_worker = 4; break;
-        case 4: p.answer.n_started = 1; break;
-        case 5: p.answer.n_desc_id = 2; break;
-        default: p.packed[0] = UINT32_MAX; break;
+        case 0:
+            p.ids.n_packed = 5;
+            break;
+        case 1:
+            p.packed[1] = 0;
+            break;
+        case 2:
+            p.answer.states.len = 4;
+            break;
+        case 3:
+            p.answer.n_worker = 4;
+            break;
+        case 4:
+            p.answer.n_started = 1;
+            break;
+        case 5:
+            p.answer.n_desc_id = 2;
+            break;
+        default:
+            p.packed[0] = UINT32_MAX;
+            break;
         }
         task_pages_init(&pages, NULL, 14, &(struct task_filter){0});
         assert_int_equal(task_pages_open(&pages, &p.answer, &err), -EPROTO);
@@ -731,7 +782,8 @@ static void test_damaged_pages(void **state)
 
 /* ---- explain */
 
-static void test_explain(void **state)
+static void
+test_explain(void **state)
 {
     (void)state;
     Hq__ExplainItem items[5];
@@ -782,9 +834,11 @@ static void test_explain(void **state)
     items[0].is_unlimited = true;
     sink_init(&s, HQ_OUT_JSON, false);
     explain_print_json(&s.out, &a);
-    assert_non_null(strstr(s.out.buf.ptr, "\"min_time\": {\n                  \"nanos\": 0,\n                  \"secs\": 3600\n"));
+    assert_non_null(
+        strstr(s.out.buf.ptr, "\"min_time\": {\n                  \"nanos\": 0,\n                  \"secs\": 3600\n"));
     assert_non_null(strstr(s.out.buf.ptr, "\"remaining_time\": null"));
-    assert_non_null(strstr(s.out.buf.ptr, "\"WorkerGroup\": {\n                \"group_size\": 1,\n                \"n_nodes\": 3\n"));
+    assert_non_null(strstr(s.out.buf.ptr,
+                           "\"WorkerGroup\": {\n                \"group_size\": 1,\n                \"n_nodes\": 3\n"));
     assert_non_null(strstr(s.out.buf.ptr, "\"n_waiting_deps\": 1"));
     hq_out_fini(&s.out);
     hq_arena_fini(&s.arena);
@@ -796,7 +850,8 @@ static void test_explain(void **state)
                    "There is no worker where the task can run.\n");
 }
 
-int main(void)
+int
+main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_ids),

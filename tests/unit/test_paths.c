@@ -24,17 +24,20 @@ static const struct {
     {NULL, "%{TASK_ID}-o", "/home/u/work", "%{TASK_ID}-o", "/home/u/work", "/home/u/work/3-o"},
     {NULL, "e/%{INSTANCE_ID}/x", "/home/u/work", "e/%{INSTANCE_ID}/x", "/home/u/work", "/home/u/work/e/2/x"},
     {NULL, "%{SUBMIT_DIR}-o", "/home/u/work", "/home/u/work-o", "/home/u/work", "/home/u/work-o"},
-    {NULL, "e/%{CWD}/x", "/home/u/work", "/home/u/work/e//home/u/work/x", "/home/u/work", "/home/u/work/e//home/u/work/x"},
+    {NULL, "e/%{CWD}/x", "/home/u/work", "/home/u/work/e//home/u/work/x", "/home/u/work",
+     "/home/u/work/e//home/u/work/x"},
     {NULL, "/abs/%{TASK_ID}", "/home/u/work", "/abs/%{TASK_ID}", "/home/u/work", "/abs/3"},
     {NULL, "13/%{TASK_ID}/%{INSTANCE_ID}", "/home/u/work", "13/%{TASK_ID}/%{INSTANCE_ID}", "/home/u/work",
      "/home/u/work/13/3/2"},
     {NULL, "%{NOPE}", "/home/u/work", "/home/u/work/%{NOPE}", "/home/u/work", "/home/u/work/%{NOPE}"},
-    {NULL, "%{}%{ TASK_ID }", "/home/u/work", "/home/u/work/%{}%{ TASK_ID }", "/home/u/work", "/home/u/work/%{}%{ TASK_ID }"},
+    {NULL, "%{}%{ TASK_ID }", "/home/u/work", "/home/u/work/%{}%{ TASK_ID }", "/home/u/work",
+     "/home/u/work/%{}%{ TASK_ID }"},
     {NULL, "50%-%{TASK_ID}", "/home/u/work", "50%-%{TASK_ID}", "/home/u/work", "/home/u/work/50%-3"},
     {NULL, "%%{TASK_ID}", "/home/u/work", "%%{TASK_ID}", "/home/u/work", "/home/u/work/%3"},
     {NULL, "%{TASK_ID", "/home/u/work", "/home/u/work/%{TASK_ID", "/home/u/work", "/home/u/work/%{TASK_ID"},
     {NULL, "%{TASK_ID}%{TASK_ID}", "/home/u/work", "%{TASK_ID}%{TASK_ID}", "/home/u/work", "/home/u/work/33"},
-    {"sub/dir", "o", "/home/u/work/sub/dir", "/home/u/work/sub/dir/o", "/home/u/work/sub/dir", "/home/u/work/sub/dir/o"},
+    {"sub/dir", "o", "/home/u/work/sub/dir", "/home/u/work/sub/dir/o", "/home/u/work/sub/dir",
+     "/home/u/work/sub/dir/o"},
     {"/x", NULL, "/x", "/x/job-8/%{TASK_ID}.stdout", "/x", "/x/job-8/3.stdout"},
     {"w-%{JOB_ID}", NULL, "/home/u/work/w-8", "/home/u/work/w-8/job-8/%{TASK_ID}.stdout", "/home/u/work/w-8",
      "/home/u/work/w-8/job-8/3.stdout"},
@@ -48,7 +51,8 @@ static const struct {
      "/home/u/work/%{NOPE}/job-8/3.stdout"},
 };
 
-static void check(const struct path *path, const char *shown, const char *of_task)
+static void
+check(const struct path *path, const char *shown, const char *of_task)
 {
     struct hq_buf b = HQ_BUF_INIT;
     paths_fmt_shown(&b, path);
@@ -61,7 +65,8 @@ static void check(const struct path *path, const char *shown, const char *of_tas
 
 static const struct paths_job job = {.job = 8, .server_uid = HQ_STR("aB3xYz"), .submit_dir = HQ_STR("/home/u/work")};
 
-static void test_table(void **state)
+static void
+test_table(void **state)
 {
     (void)state;
     for (size_t ix = 0; ix < HQ_ARRAY_LEN(cases); ix++) {
@@ -82,7 +87,8 @@ static void test_table(void **state)
 }
 
 /* Text that a placeholder brought in is not looked at again. */
-static void test_inserted_text_is_not_scanned(void **state)
+static void
+test_inserted_text_is_not_scanned(void **state)
 {
     (void)state;
     struct hq_arena arena;
@@ -97,7 +103,8 @@ static void test_inserted_text_is_not_scanned(void **state)
     hq_arena_fini(&arena);
 }
 
-static void test_kinds(void **state)
+static void
+test_kinds(void **state)
 {
     (void)state;
     struct hq_arena arena;
@@ -116,7 +123,8 @@ static void test_kinds(void **state)
     hq_arena_fini(&arena);
 }
 
-int main(void)
+int
+main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_table),

@@ -12,8 +12,11 @@
 
 #define WORDS_MAX 16
 
-static const struct hq_command submit_command = {
-    .name = "submit", .help = "Submit.", .opts = submit_opts, .opt_count = SUBMIT_OPTS, .args_bytes = sizeof(struct submit_args)};
+static const struct hq_command submit_command = {.name = "submit",
+                                                 .help = "Submit.",
+                                                 .opts = submit_opts,
+                                                 .opt_count = SUBMIT_OPTS,
+                                                 .args_bytes = sizeof(struct submit_args)};
 static const struct hq_command *const root = &submit_command;
 
 struct run {
@@ -26,7 +29,8 @@ struct run {
 };
 
 /* Words separated by '|'. */
-static void run_init(struct run *r, const char *line)
+static void
+run_init(struct run *r, const char *line)
 {
     memset(r, 0, sizeof *r);
     hq_arena_init(&r->arena, 0);
@@ -46,7 +50,8 @@ static void run_init(struct run *r, const char *line)
     r->args = r->parsed.args;
 }
 
-static void run_fini(struct run *r)
+static void
+run_fini(struct run *r)
 {
     if (r->args != NULL) {
         hq_ranges_fini(&r->args->array);
@@ -62,17 +67,20 @@ static const struct {
     const char *line;
     const char *text; /* the message up to the pointer to --help */
 } refused[] = {
-    {"--stdout=|x", "error: invalid value '' for '--stdout <STDOUT>': Cannot parse stream: Unexpected end of input found, "
-                    "expected something else:\n(the input was empty)\n"},
-    {"--stdout|a:foo|x",
-     "error: invalid value 'a:foo' for '--stdout <STDOUT>': Cannot parse stream: Unexpected token found while attempting to "
-     "parse rm-if-finished, expected r:\n  a:foo\n    |\n    --- Unexpected token `f`\n\n"},
+    {"--stdout=|x",
+     "error: invalid value '' for '--stdout <STDOUT>': Cannot parse stream: Unexpected end of input found, "
+     "expected something else:\n(the input was empty)\n"},
+    {"--stdout|a:foo|x", "error: invalid value 'a:foo' for '--stdout <STDOUT>': Cannot parse stream: Unexpected token "
+                         "found while attempting to "
+                         "parse rm-if-finished, expected r:\n  a:foo\n    |\n    --- Unexpected token `f`\n\n"},
     {"--stderr|a:rm-if-finishedx|x",
-     "error: invalid value 'a:rm-if-finishedx' for '--stderr <STDERR>': Cannot parse stream: Unexpected token found, expected "
+     "error: invalid value 'a:rm-if-finishedx' for '--stderr <STDERR>': Cannot parse stream: Unexpected token found, "
+     "expected "
      "<end of input>:\n  a:rm-if-finishedx\n                  |\n                  --- Unexpected token `x`\n\n"},
     {"--stdout|a:rm-if-finished:x|x",
      "error: invalid value 'a:rm-if-finished:x' for '--stdout <STDOUT>': Cannot parse stream: Unexpected token found, "
-     "expected <end of input>:\n  a:rm-if-finished:x\n                  |\n                  --- Unexpected token `:`\n\n"},
+     "expected <end of input>:\n  a:rm-if-finished:x\n                  |\n                  --- Unexpected token "
+     "`:`\n\n"},
     {"--crash-limit|0|x", "error: Crash limit cannot be 0. Use `never-restart` or `unlimited` instead.\n"},
     {"--crash-limit|x|x", "error: Invalid crash limit: ParseIntError { kind: InvalidDigit }\n"},
     {"--crash-limit=-1|x", "error: Invalid crash limit: ParseIntError { kind: InvalidDigit }\n"},
@@ -87,7 +95,8 @@ static const struct {
     {"--weight|nan|x", "error: invalid value 'nan' for '--weight <WEIGHT>': invalid float literal\n"},
     {"--weight| 1|x", "error: invalid value ' 1' for '--weight <WEIGHT>': invalid float literal\n"},
     {"--pin=x|x", "error: invalid value 'x' for '--pin <PIN>'\n  [possible values: taskset, omp]\n"},
-    {"--directives=x|x", "error: invalid value 'x' for '--directives <DIRECTIVES>'\n  [possible values: auto, file, stdin, off]\n"},
+    {"--directives=x|x",
+     "error: invalid value 'x' for '--directives <DIRECTIVES>'\n  [possible values: auto, file, stdin, off]\n"},
     {"--env=|x", "error: invalid value '' for '--env <ENV>': Environment variable must not be empty\n"},
     {"--nodes|2|--cpus|2|x", "error: the argument '--nodes <NODES>' cannot be used with '--cpus <CPUS>'\n"},
     {"--pin|taskset|--nodes|0|x", "error: the argument '--pin <PIN>' cannot be used with '--nodes <NODES>'\n"},
@@ -106,12 +115,14 @@ static const struct {
     {"--job|last|x", "error: invalid value 'last' for '--job <JOB>': invalid digit found in string\n"},
     {"--priority=99999999999|x",
      "error: invalid value '99999999999' for '--priority <PRIORITY>': number too large to fit in target type\n"},
-    {"--array|5", "error: the following required arguments were not provided:\n  <COMMANDS>...\n\nUsage: hq submit --array <ARRAY> "
-                  "<COMMANDS>...\n"},
+    {"--array|5",
+     "error: the following required arguments were not provided:\n  <COMMANDS>...\n\nUsage: hq submit --array <ARRAY> "
+     "<COMMANDS>...\n"},
     {"--frobnicate|x", "error: unexpected argument '--frobnicate' found\n"},
 };
 
-static void test_refused(void **state)
+static void
+test_refused(void **state)
 {
     (void)state;
     for (size_t ix = 0; ix < HQ_ARRAY_LEN(refused); ix++) {
@@ -126,13 +137,16 @@ static void test_refused(void **state)
 
 /* ---- taken */
 
-static void print_stdio(struct hq_buf *b, const char *name, const struct submit_stdio *io)
+static void
+print_stdio(struct hq_buf *b, const char *name, const struct submit_stdio *io)
 {
-    hq_buf_printf(b, " %s=%s%.*s%s", name, io->is_none ? "<none>" : "", HQ_STR_FMT(io->path), io->remove_if_finished ? "!" : "");
+    hq_buf_printf(b, " %s=%s%.*s%s", name, io->is_none ? "<none>" : "", HQ_STR_FMT(io->path),
+                  io->remove_if_finished ? "!" : "");
 }
 
 /* Everything that was given, as one line. */
-static void print_args(struct hq_buf *b, const struct run *r)
+static void
+print_args(struct hq_buf *b, const struct run *r)
 {
     const struct submit_args *a = r->args;
     uint64_t given = r->parsed.typed;
@@ -153,7 +167,8 @@ static void print_args(struct hq_buf *b, const struct run *r)
         hq_buf_printf(b, " stream=%.*s", HQ_STR_FMT(a->stream));
     }
     for (size_t ix = 0; ix < a->resources.count; ix++) {
-        hq_buf_printf(b, " %.*s=%llu", HQ_STR_FMT(a->resources.v[ix].name), (unsigned long long)a->resources.v[ix].amount);
+        hq_buf_printf(b, " %.*s=%llu", HQ_STR_FMT(a->resources.v[ix].name),
+                      (unsigned long long)a->resources.v[ix].amount);
     }
     for (size_t ix = 0; ix < a->env.count; ix++) {
         hq_buf_printf(b, " <%.*s><%.*s>", HQ_STR_FMT(a->env.v[ix].key), HQ_STR_FMT(a->env.v[ix].value));
@@ -192,12 +207,14 @@ static const struct {
     {"--weight|1e9|x", "crash=5 priority=0 directives=0 pin=0 weight=4294967295 -- x"},
     {"--cpus|2scatter|--resource|foo=0.5|--resource|bar=3|x",
      "crash=5 priority=0 directives=0 pin=0 cpus=20000:4 foo=5000 bar=30000 -- x"},
-    {"--env|A=1|--env|B|--env|C=x=y|--env|=x|x", "crash=5 priority=0 directives=0 pin=0 <A><1> <B><> <C><x=y> <><x> -- x"},
+    {"--env|A=1|--env|B|--env|C=x=y|--env|=x|x",
+     "crash=5 priority=0 directives=0 pin=0 <A><1> <B><> <C><x=y> <><x> -- x"},
     {"--log|d|x", "crash=5 priority=0 directives=0 pin=0 stream=d -- x"},
     {"--array|1-4|x|y z|", "crash=5 priority=0 directives=0 pin=0 -- x y z "},
 };
 
-static void test_taken(void **state)
+static void
+test_taken(void **state)
 {
     (void)state;
     for (size_t ix = 0; ix < HQ_ARRAY_LEN(taken); ix++) {
@@ -214,7 +231,8 @@ static void test_taken(void **state)
     }
 }
 
-static void test_log_is_an_older_spelling(void **state)
+static void
+test_log_is_an_older_spelling(void **state)
 {
     (void)state;
     struct run r;
@@ -236,7 +254,8 @@ static const struct merge_case merges[] = {
     {"--priority|0|x", "--priority=3", "crash=5 priority=0 directives=0 pin=0 -- x"},
     {"--stdout|a|x", "--stdout=b|--stderr=c", "crash=5 priority=0 directives=0 pin=0 stdout=a stderr=c -- x"},
     {"--env|A=1|x", "--env|A=2|--env|B=2", "crash=5 priority=0 directives=0 pin=0 <A><2> <B><2> <A><1> -- x"},
-    {"--resource|a=1|x", "--resource|b=2|--cpus|3", "crash=5 priority=0 directives=0 pin=0 cpus=30000:0 a=10000 b=20000 -- x"},
+    {"--resource|a=1|x", "--resource|b=2|--cpus|3",
+     "crash=5 priority=0 directives=0 pin=0 cpus=30000:0 a=10000 b=20000 -- x"},
     {"--cpus|1|x", "--cpus|3", "crash=5 priority=0 directives=0 pin=0 cpus=10000:0 -- x"},
     {"--weight|2|x", "--weight|3", "crash=5 priority=0 directives=0 pin=0 weight=20000 -- x"},
     {"x", "--weight|3", "crash=5 priority=0 directives=0 pin=0 weight=30000 -- x"},
@@ -246,7 +265,8 @@ static const struct merge_case merges[] = {
     {"--pin|x", "--nodes|2", "the argument '--nodes <NODES>' cannot be used with '--pin <PIN>'"},
 };
 
-static struct hq_strv split_words(const char *line, struct hq_arena *arena)
+static struct hq_strv
+split_words(const char *line, struct hq_arena *arena)
 {
     struct hq_strv v = {0};
     struct hq_str rest = hq_str_from(line);
@@ -260,7 +280,8 @@ static struct hq_strv split_words(const char *line, struct hq_arena *arena)
     return v;
 }
 
-static void merge_one(const struct merge_case *c, struct hq_buf *got)
+static void
+merge_one(const struct merge_case *c, struct hq_buf *got)
 {
     struct run r;
     struct hq_err err = {0};
@@ -269,7 +290,8 @@ static void merge_one(const struct merge_case *c, struct hq_buf *got)
     struct hq_strv words = split_words(c->words, &r.arena);
     struct submit_args dir = {0};
     uint64_t given = 0;
-    assert_true(hq_optab_parse_directives(submit_opts, SUBMIT_OPTS, words.v, words.count, &dir, &r.arena, &given, &r.text, NULL));
+    assert_true(hq_optab_parse_directives(submit_opts, SUBMIT_OPTS, words.v, words.count, &dir, &r.arena, &given,
+                                          &r.text, NULL));
     if (submit_args_merge(r.args, &r.parsed.typed, &dir, given, &r.arena, &err) < 0) {
         hq_buf_cstr(got, err.text);
     } else {
@@ -278,7 +300,8 @@ static void merge_one(const struct merge_case *c, struct hq_buf *got)
     run_fini(&r);
 }
 
-static void test_merge(void **state)
+static void
+test_merge(void **state)
 {
     (void)state;
     for (size_t ix = 0; ix < HQ_ARRAY_LEN(merges); ix++) {
@@ -289,7 +312,8 @@ static void test_merge(void **state)
     }
 }
 
-static void test_sources_are_one_unit(void **state)
+static void
+test_sources_are_one_unit(void **state)
 {
     (void)state;
     struct hq_err err = {0};
@@ -310,10 +334,12 @@ static void test_sources_are_one_unit(void **state)
 }
 
 /* Only these may stand in #HQ lines. */
-static void test_directive_rows(void **state)
+static void
+test_directive_rows(void **state)
 {
     (void)state;
-    static const char *const not_there[] = {"job", "wait", "progress", "fail", "on-notify", "stdin", "directives", "commands"};
+    static const char *const not_there[] = {"job",       "wait",  "progress",   "fail",
+                                            "on-notify", "stdin", "directives", "commands"};
     size_t count = 0;
     for (size_t ix = 0; ix < SUBMIT_OPTS; ix++) {
         bool is_out = false;
@@ -326,7 +352,8 @@ static void test_directive_rows(void **state)
     assert_int_equal(count, HQ_ARRAY_LEN(not_there));
 }
 
-static void test_name(void **state)
+static void
+test_name(void **state)
 {
     (void)state;
     struct hq_err err = {0};
@@ -336,7 +363,8 @@ static void test_name(void **state)
     assert_int_equal(submit_check_name(HQ_STR("a\t"), &err), -EINVAL);
 }
 
-int main(void)
+int
+main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_refused),

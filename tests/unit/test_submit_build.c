@@ -14,8 +14,11 @@
 
 #define WORDS_MAX 40
 
-static const struct hq_command submit_command = {
-    .name = "submit", .help = "Submit.", .opts = submit_opts, .opt_count = SUBMIT_OPTS, .args_bytes = sizeof(struct submit_args)};
+static const struct hq_command submit_command = {.name = "submit",
+                                                 .help = "Submit.",
+                                                 .opts = submit_opts,
+                                                 .opt_count = SUBMIT_OPTS,
+                                                 .args_bytes = sizeof(struct submit_args)};
 
 struct built {
     struct hq_arena arena;
@@ -27,7 +30,8 @@ struct built {
 };
 
 /* Words separated by '|'. */
-static void build_init(struct built *b, const char *line, bool has_entries)
+static void
+build_init(struct built *b, const char *line, bool has_entries)
 {
     memset(b, 0, sizeof *b);
     hq_arena_init(&b->arena, 0);
@@ -43,7 +47,8 @@ static void build_init(struct built *b, const char *line, bool has_entries)
     }
     struct hq_optab tab = {.root = &submit_command, .arena = &b->arena};
     struct hq_buf text = HQ_BUF_INIT;
-    enum hq_optab_end end = hq_optab_parse_command(&tab, &submit_command, "hq submit", argc, argv, &b->parsed, &text, NULL);
+    enum hq_optab_end end =
+        hq_optab_parse_command(&tab, &submit_command, "hq submit", argc, argv, &b->parsed, &text, NULL);
     if (end != HQ_OPTAB_RUN) {
         fail_msg("%s", text.ptr);
     }
@@ -63,7 +68,8 @@ static void build_init(struct built *b, const char *line, bool has_entries)
     }
 }
 
-static void build_fini(struct built *b)
+static void
+build_fini(struct built *b)
 {
     struct submit_args *args = b->parsed.args;
     hq_ranges_fini(&args->array);
@@ -83,7 +89,8 @@ static const struct {
     {"--cwd|a/%{CWD}|true", "Working directory path cannot contain the working directory placeholder `%{CWD}`."},
 };
 
-static void test_refused(void **state)
+static void
+test_refused(void **state)
 {
     (void)state;
     for (size_t ix = 0; ix < HQ_ARRAY_LEN(refused); ix++) {
@@ -95,7 +102,8 @@ static void test_refused(void **state)
     }
 }
 
-static void test_too_large_command_is_refused(void **state)
+static void
+test_too_large_command_is_refused(void **state)
 {
     (void)state;
     struct built b;
@@ -111,15 +119,18 @@ static void test_too_large_command_is_refused(void **state)
 }
 
 /* The request as JSON of its description, and its head as text. */
-static void test_full_request(void **state)
+static void
+test_full_request(void **state)
 {
     (void)state;
     struct built b;
-    build_init(&b,
-               "--name=a b|--cwd|sub/dir|--env|A=1|--env|B|--env|C=x=y|--env|A=2|--stdout=out.txt|--stderr=none|--priority=-5|"
-               "--max-fails|3|--time-limit|1h30m|--time-request=10:00|--crash-limit=unlimited|--cpus=4 compact!|--pin|omp|--|prog|-x|"
-               "two words",
-               false);
+    build_init(
+        &b,
+        "--name=a b|--cwd|sub/dir|--env|A=1|--env|B|--env|C=x=y|--env|A=2|--stdout=out.txt|--stderr=none|--priority=-5|"
+        "--max-fails|3|--time-limit|1h30m|--time-request=10:00|--crash-limit=unlimited|--cpus=4 "
+        "compact!|--pin|omp|--|prog|-x|"
+        "two words",
+        false);
     assert_int_equal(b.rc, 0);
     const Hq__Submit *s = b.submit;
     assert_true(hq_str_is(desc_str(s->name), "a b"));
@@ -166,7 +177,8 @@ static const struct {
     {"--stream|d|--stdout|none|--stderr|:rm-if-finished|x", "cpus: 1 compact", "10"},
 };
 
-static void test_requests(void **state)
+static void
+test_requests(void **state)
 {
     (void)state;
     for (size_t ix = 0; ix < HQ_ARRAY_LEN(requests); ix++) {
@@ -185,7 +197,8 @@ static void test_requests(void **state)
     }
 }
 
-static void test_ids(void **state)
+static void
+test_ids(void **state)
 {
     (void)state;
     struct built b;
@@ -206,12 +219,20 @@ static void test_ids(void **state)
     build_fini(&b);
 }
 
-static void test_default_names(void **state)
+static void
+test_default_names(void **state)
 {
     (void)state;
-    static const char *const names[][2] = {{"hostname", "hostname"}, {"/usr/bin/env", "env"}, {"./a/b/", "b"}, {"a/.", "a"},
-                                           {"..", "job"},            {"a/..", "job"},         {".", "job"},    {"/", "job"},
-                                           {"", "job"},              {"a//", "a"}};
+    static const char *const names[][2] = {{"hostname", "hostname"},
+                                           {"/usr/bin/env", "env"},
+                                           {"./a/b/", "b"},
+                                           {"a/.", "a"},
+                                           {"..", "job"},
+                                           {"a/..", "job"},
+                                           {".", "job"},
+                                           {"/", "job"},
+                                           {"", "job"},
+                                           {"a//", "a"}};
     for (size_t ix = 0; ix < HQ_ARRAY_LEN(names); ix++) {
         assert_true(hq_str_is(submit_default_name(hq_str_from(names[ix][0])), names[ix][1]));
     }
@@ -228,21 +249,25 @@ static const struct {
     {"--array|1-2|x", 2, ""},
     {"--array|1-499|x", 499, ""},
     {"--array|1-600|x", 600,
-     "The job will create 1200 files for stdout and stderr. Consider using the `--stream` option to stream all outputs into a "
+     "The job will create 1200 files for stdout and stderr. Consider using the `--stream` option to stream all outputs "
+     "into a "
      "single file;"},
     {"--array|1-600|--stdout|none|x", 600, ""},
     {"--array|1-1000|--stderr|none|--stdout|%{TASK_ID}|x", 1000,
-     "The job will create 1000 files for stdout. Consider using the `--stream` option to stream all outputs into a single file;"},
+     "The job will create 1000 files for stdout. Consider using the `--stream` option to stream all outputs into a "
+     "single file;"},
     {"--array|1-9999|--stream|d|x", 9999, ""},
     {"--stdout|out.txt|--array|1-2|x", 2,
-     "You have submitted an array job, but the `stdout` path does not contain the task ID placeholder.\nIndividual tasks might "
+     "You have submitted an array job, but the `stdout` path does not contain the task ID placeholder.\nIndividual "
+     "tasks might "
      "thus overwrite the file. Consider adding `%{TASK_ID}` to the `--stdout` value.;"},
     {"--stdout|out.txt|x", 1, ""},
     {"--array|1-2|--cwd|%{TASK_ID}|--stdout|o|x", 2, ""},
     {"--array|1-2|--stderr|:rm-if-finished|x", 2, ""},
     {"--stdout|%{FOO}/%{TASK_ID}|x", 1, "Found unknown placeholder `FOO` in stdout path;"},
     {"--cwd|%{X}|--stderr|%{Y}%{}|--stream|%{Z}|x", 1,
-     "Found unknown placeholders `Y`, `` in stderr path;Found unknown placeholder `Z` in log path;Found unknown placeholder `X` in "
+     "Found unknown placeholders `Y`, `` in stderr path;Found unknown placeholder `Z` in log path;Found unknown "
+     "placeholder `X` in "
      "working directory path;"},
     {"--stream|s-%{TASK_ID}|x", 1, "Found unknown placeholder `TASK_ID` in log path;"},
     {"--env|A=|--env|A=2|x", 1, "Some environment variables were ignored. Check if you haven't used duplicate keys.;"},
@@ -252,7 +277,8 @@ static const struct {
     {"--each-line|e.txt|--array|7|x", 0, ""},
 };
 
-static void test_warnings(void **state)
+static void
+test_warnings(void **state)
 {
     (void)state;
     for (size_t ix = 0; ix < HQ_ARRAY_LEN(warnings); ix++) {
@@ -282,7 +308,8 @@ struct gathered {
     struct hq_buf stdin_data;
 };
 
-static int gather(void *ctx, const Hq__SubmitPart *part, struct hq_err *err)
+static int
+gather(void *ctx, const Hq__SubmitPart *part, struct hq_err *err)
 {
     struct gathered *g = ctx;
     (void)err;
@@ -299,7 +326,8 @@ static int gather(void *ctx, const Hq__SubmitPart *part, struct hq_err *err)
     return 0;
 }
 
-static void gathered_fini(struct gathered *g)
+static void
+gathered_fini(struct gathered *g)
 {
     hq_ranges_fini(&g->ids);
     hq_buf_fini(&g->lens);
@@ -307,7 +335,8 @@ static void gathered_fini(struct gathered *g)
     hq_buf_fini(&g->stdin_data);
 }
 
-static void split_and_compare(struct built *b, struct submit_load *load, struct gathered *g)
+static void
+split_and_compare(struct built *b, struct submit_load *load, struct gathered *g)
 {
     load->head = b->submit;
     assert_int_equal(submit_split(load, 77, gather, g, &b->arena, &b->err), 0);
@@ -325,7 +354,8 @@ static void split_and_compare(struct built *b, struct submit_load *load, struct 
     }
 }
 
-static void test_small_submit_is_one_message(void **state)
+static void
+test_small_submit_is_one_message(void **state)
 {
     (void)state;
     struct built b;
@@ -343,7 +373,8 @@ static void test_small_submit_is_one_message(void **state)
     build_fini(&b);
 }
 
-static void test_no_entries_say_so(void **state)
+static void
+test_no_entries_say_so(void **state)
 {
     (void)state;
     struct built b;
@@ -358,7 +389,8 @@ static void test_no_entries_say_so(void **state)
     build_fini(&b);
 }
 
-static void test_large_submits_are_cut(void **state)
+static void
+test_large_submits_are_cut(void **state)
 {
     (void)state;
     struct built b;
@@ -393,7 +425,8 @@ static void test_large_submits_are_cut(void **state)
 }
 
 /* 200,000 single ids: the array itself needs parts. */
-static void test_long_arrays_are_cut(void **state)
+static void
+test_long_arrays_are_cut(void **state)
 {
     (void)state;
     struct built b;
@@ -415,14 +448,16 @@ static void test_long_arrays_are_cut(void **state)
     build_fini(&b);
 }
 
-static int refuse(void *ctx, const Hq__SubmitPart *part, struct hq_err *err)
+static int
+refuse(void *ctx, const Hq__SubmitPart *part, struct hq_err *err)
 {
     (void)ctx;
     (void)part;
     return hq_err_set(err, -ECONNRESET, "Connection closed");
 }
 
-static void test_refused_part_stops(void **state)
+static void
+test_refused_part_stops(void **state)
 {
     (void)state;
     struct built b;
@@ -435,7 +470,8 @@ static void test_refused_part_stops(void **state)
     build_fini(&b);
 }
 
-int main(void)
+int
+main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_refused),

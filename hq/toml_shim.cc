@@ -1,0 +1,81 @@
+#include "hq/toml_shim.h"
+
+#define TOML_EXCEPTIONS 0
+#define TOML_ENABLE_FORMATTERS 0
+#include <toml++/toml.h>
+
+#include <cstring>
+#include <new>
+
+namespace {
+
+toml_shim_span span_of(const toml::source_region &r)
+{
+    return {r.begin.line, r.begin.column, r.end.line, r.end.column};
+}
+
+int walk(const toml::node &node, const toml_shim_sink &sink);
+
+int walk_table(const toml::table &table, const toml_shim_sink &sink)
+{
+    int rc = sink.table(sink.ctx, span_of(table.source()));
+    for (auto it = table.cbegin(); rc == 0 && it != table.cend(); ++it) {
+        const std::string_view key = it->first.str();
+        rc = sink.key(sink.ctx, key.data(), key.size(), span_of(it->first.source()));
+        if (rc == 0) {
+            rc = walk(it->second, sink);
+        }
+    }
+    return rc != 0 ? rc : sink.end(sink.ctx);
+}
+
+int walk_array(const toml::array &array, const toml_shim_sink &sink)
+{
+    int rc = sink.array(sink.ctx, span_of(array.source()));
+    for (auto it = array.cbegin(); rc == 0 && it != array.cend(); ++it) {
+        rc = walk(*it, sink);
+    }
+    return rc != 0 ? rc : sink.end(sink.ctx);
+}
+
+/* Recursion is bounded: the library refuses deeper nesting than TOML_MAX_NESTED_VALUES (256). */
+int walk(const toml::node &node, const toml_shim_sink &sink)
+{
+    const toml_shim_span at = span_of(node.source());
+    switch (node.type()) {
+    case toml::node_type::table:
+        return walk_table(*node.as_table(), sink);
+    case toml::node_type::array:
+        return walk_array(*node.as_array(), sink);
+    case toml::node_type::string: {
+        const std::string &s = node.as_string()->get();
+        return sink.string(sink.ctx, s.data(), s.size(), at);
+    }
+    case toml::node_type::integer:
+        return sink.integer(sink.ctx, node.as_integer()->get(), at);
+    case toml::node_type::floating_point:
+        return sink.real(sink.ctx, node.as_floating_point()->get(), at);
+    case toml::node_type::boolean:
+        return sink.boolean(sink.ctx, node.as_boolean()->get() ? 1 : 0, at);
+    default:
+        return sink.date(sink.ctx, at);
+    }
+}
+
+} // namespace
+
+extern "C" int toml_shim_read(const char *text, size_t len, const struct toml_shim_sink *sink, struct toml_shim_span *ret_at,
+                              char *ret_why, size_t why_bytes)
+{
+    toml::parse_result result = toml::parse(std::string_view{text, len});
+    if (!result) {
+        const toml::parse_error &e = result.error();
+        const std::string_view why = e.description();
+        const size_t n = why.size() < why_bytes ? why.size() : why_bytes - 1;
+        std::memcpy(ret_why, why.data(), n);
+        ret_why[n] = '\0';
+        *ret_at = span_of(e.source());
+        return -1;
+    }
+    return walk_table(result.table(), *sink) == 0 ? 0 : -2;
+}
