@@ -38,8 +38,8 @@ outbox_fini(struct outbox *o)
     drop_all(&o->questions);
 }
 
-static struct out_item *
-make(uint64_t after_seq, hq_ms until_ms, uint64_t handle, struct hq_buf *bytes)
+static void
+add(struct out_items *list, uint64_t after_seq, hq_ms until_ms, uint64_t handle, struct hq_buf *bytes)
 {
     struct out_item *item = hq_xalloc(sizeof *item);
     item->handle = handle;
@@ -47,7 +47,7 @@ make(uint64_t after_seq, hq_ms until_ms, uint64_t handle, struct hq_buf *bytes)
     item->until_ms = until_ms;
     item->bytes = *bytes;
     *bytes = HQ_BUF_INIT;
-    return item;
+    STAILQ_INSERT_TAIL(list, item, link);
 }
 
 void
@@ -59,10 +59,10 @@ outbox_put(struct outbox *o, enum effect_when when, uint64_t after_seq, uint64_t
         hq_buf_clear(bytes);
         break;
     case EFFECT_AFTER_WRITE:
-        STAILQ_INSERT_TAIL(&o->written, make(after_seq, INT64_MAX, handle, bytes), link);
+        add(&o->written, after_seq, INT64_MAX, handle, bytes);
         break;
     case EFFECT_AFTER_COMMIT:
-        STAILQ_INSERT_TAIL(&o->committed, make(after_seq, INT64_MAX, handle, bytes), link);
+        add(&o->committed, after_seq, INT64_MAX, handle, bytes);
         break;
     }
 }
@@ -70,7 +70,7 @@ outbox_put(struct outbox *o, enum effect_when when, uint64_t after_seq, uint64_t
 void
 outbox_put_question(struct outbox *o, uint64_t after_seq, hq_ms until_ms, uint64_t handle, struct hq_buf *bytes)
 {
-    STAILQ_INSERT_TAIL(&o->questions, make(after_seq, until_ms, handle, bytes), link);
+    add(&o->questions, after_seq, until_ms, handle, bytes);
 }
 
 static void
