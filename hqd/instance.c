@@ -68,6 +68,9 @@ lock_start(struct instance *in, struct hq_err *err)
 static int
 probe(const struct hq_access *access, const char *dir)
 {
+    if (access == NULL) {
+        return -ECONNREFUSED; /* no file that this version can read: nobody to ask */
+    }
     HQ_AUTO(hq_endpoint_fini) struct hq_endpoint end = {0};
     int rc = hq_endpoint_load(&end, dir, NULL);
     if (rc < 0) {
@@ -181,9 +184,8 @@ instance_find(struct instance *in, const char *server_dir, const struct hqd_conf
     HQ_AUTO(hq_mem_freep) char *file = join(dir.ptr, HQ_ACCESS_NAME);
     HQ_AUTO(hq_access_fini) struct hq_access access = HQ_ACCESS_INIT;
     bool is_dead = false;
-    if (hq_access_load(&access, file, HQ_ACCESS_CLIENT, NULL) == 0) {
-        rc = judge(in, dir.ptr, &access, take_over, &is_dead, err);
-    }
+    bool can_ask = hq_access_load(&access, file, HQ_ACCESS_CLIENT, NULL) == 0;
+    rc = judge(in, dir.ptr, can_ask ? &access : NULL, take_over, &is_dead, err);
     if (rc < 0 || !is_dead || strcmp(dir.ptr, server_dir) == 0) {
         return rc;
     }

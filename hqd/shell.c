@@ -409,7 +409,10 @@ shell_start(struct shell *s, struct journal *journal)
     ev_prepare_start(s->loop, &s->turn_end);
     ev_signal_start(s->loop, &s->sigint);
     ev_signal_start(s->loop, &s->sigterm);
-    ev_signal_start(s->loop, &s->sighup);
+    struct sigaction hup;
+    if (sigaction(SIGHUP, NULL, &hup) < 0 || hup.sa_handler != SIG_IGN) { /* nohup means: not this one */
+        ev_signal_start(s->loop, &s->sighup);
+    }
     hq_ms watchdog_ms = hq_sdnotify_watchdog_ms();
     if (watchdog_ms > 0) {
         ev_timer_set(&s->watchdog, (double)watchdog_ms / 1e3, (double)watchdog_ms / 1e3);
