@@ -9,6 +9,9 @@ DESTDIR ?=
 CC ?= gcc
 AR ?= ar
 OBJCOPY ?= objcopy
+ifeq ($(origin CXX),default)
+CXX := $(if $(findstring clang,$(CC)),clang++,g++)
+endif
 PYTEST ?= python3 -m pytest
 WERROR ?= -Werror
 # V=1 shows whole command lines.
@@ -73,6 +76,7 @@ AGENT_SRC := $(wildcard hq-workerd/core/*.c)
 HQD_SRC := $(filter-out hqd/main.c,$(wildcard hqd/*.c))
 WORKERD_SRC := $(filter-out hq-workerd/main.c,$(wildcard hq-workerd/*.c))
 HQ_SRC := $(filter-out hq/main.c,$(wildcard hq/*.c))
+HQ_CXX := $(wildcard hq/*.cc)
 SIM_SRC := $(wildcard tests/sim/*.c)
 obj = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
 
@@ -101,6 +105,10 @@ $(BUILD)/obj/tests/%.o: tests/%.c | $(PROTO_H)
 $(BUILD)/obj/bench/%.o: bench/%.c | $(PROTO_H)
 	@mkdir -p $(@D)
 	$(call say,CC)$(CC) $(CPPFLAGS) $(CFLAGS_ALL) $(TEST_WARN) -c $< -o $@
+# C++ is only the shim of the TOML library.
+$(BUILD)/obj/%.o: %.cc
+	@mkdir -p $(@D)
+	$(call say,CXX)$(CXX) $(CPPFLAGS) $(CXXFLAGS_ALL) -Wall -Wextra -Wshadow $(WERROR) -c $< -o $@
 $(BUILD)/obj/%.o: %.c | $(PROTO_H)
 	@mkdir -p $(@D)
 	$(call say,CC)$(CC) $(CPPFLAGS) $(CFLAGS_ALL) $(WARN) -c $< -o $@
@@ -111,7 +119,7 @@ $(CORE_LIB): $(call obj,$(CORE_SRC))
 $(AGENT_LIB): $(call obj,$(AGENT_SRC))
 $(HQD_LIB): $(call obj,$(HQD_SRC))
 $(WORKERD_LIB): $(call obj,$(WORKERD_SRC))
-$(HQ_LIB): $(call obj,$(HQ_SRC))
+$(HQ_LIB): $(call obj,$(HQ_SRC)) $(HQ_CXX:%.cc=$(BUILD)/obj/%.o)
 $(BUILD)/lib/%.a:
 	@mkdir -p $(@D)
 	@rm -f $@
@@ -136,7 +144,7 @@ $(BUILD)/bin/hq-workerd: $(BUILD)/obj/hq-workerd/main.o $(WORKERD_LIB) $(AGENT_L
 # hq is fully static in the plain build: it starts twice as fast.
 $(BUILD)/bin/hq: $(BUILD)/obj/hq/main.o $(HQ_LIB) $(COMMON_LIB) $(NNG_LIB)
 	@mkdir -p $(@D)
-	$(call say,LD)$(CC) $(LDFLAGS_ALL) $(if $(VARIANT),,-static) -o $@ $(filter %.o,$^) $(HQ_LIB) $(COMMON_LIB) $(NNG_LIBS) $(BASE_LIBS)
+	$(call say,LD)$(CC) $(LDFLAGS_ALL) $(if $(VARIANT),,-static) -o $@ $(filter %.o,$^) $(HQ_LIB) $(COMMON_LIB) $(NNG_LIBS) $(BASE_LIBS) -lstdc++
 
 # ---- tests
 UNIT_SRC := $(wildcard tests/unit/test_*.c)
@@ -145,7 +153,7 @@ UNIT_HELP := $(call obj,$(filter-out $(UNIT_SRC),$(wildcard tests/unit/*.c)))
 $(BUILD)/unit/%: $(BUILD)/obj/tests/unit/%.o $(UNIT_HELP) $(HQD_LIB) $(CORE_LIB) $(WORKERD_LIB) $(AGENT_LIB) $(HQ_LIB) $(COMMON_LIB) $(NNG_LIB)
 	@mkdir -p $(@D)
 	$(call say,LD)$(CC) $(LDFLAGS_ALL) -o $@ $< $(UNIT_HELP) $(HQD_LIB) $(CORE_LIB) $(WORKERD_LIB) $(AGENT_LIB) $(HQ_LIB) $(COMMON_LIB) \
-	  $(NNG_LIBS) $(BASE_LIBS) $(HWLOC_LIBS) -lcmocka
+	  $(NNG_LIBS) $(BASE_LIBS) $(HWLOC_LIBS) -lcmocka -lstdc++
 
 -include tests/sim/sim.mk
 -include Makefile.targets

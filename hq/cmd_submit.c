@@ -187,23 +187,23 @@ count_tasks(const struct submit *s)
 
 /* ---- the command */
 
-static int
-wait_for_end(struct submit *s, uint32_t job, struct hq_err *err)
+int
+submit_wait(struct hq_cli *cli, const struct submit_wait *w, struct hq_err *err)
 {
-    if (!s->args->wait && !s->args->progress) {
+    if (!w->is_waiting && !w->with_progress) {
         return 0;
     }
-    hq_out_flush(&s->cli->out);
+    hq_out_flush(&cli->out);
     struct selector jobs = {.kind = SELECTOR_RANGES, .ids = HQ_RANGES_INIT};
-    hq_ranges_add(&jobs.ids, job, 1, 1);
+    hq_ranges_add(&jobs.ids, w->job, 1, 1);
     int rc;
-    if (s->args->wait) {
-        rc = wait_for_jobs(s->cli, &jobs, false, s->args->fail, err);
+    if (w->is_waiting) {
+        rc = wait_for_jobs(cli, &jobs, false, w->with_fail, err);
     } else {
         bool has_failed = false;
         bool has_canceled = false;
-        rc = progress_run(s->cli, &jobs, PROGRESS_SUBMITTED, &has_failed, &has_canceled, err);
-        if (rc == 0 && s->args->fail && (has_failed || has_canceled)) {
+        rc = progress_run(cli, &jobs, PROGRESS_NOW, &has_failed, &has_canceled, err);
+        if (rc == 0 && w->with_fail && (has_failed || has_canceled)) {
             rc = hq_err_set(err, -ECANCELED, "Some jobs have failed or have been canceled");
         }
     }
@@ -263,7 +263,12 @@ run(struct submit *s, struct hq_err *err)
     }
     if (rc == 0) {
         job_print_submitted(&s->cli->out, job);
-        rc = wait_for_end(s, job, err);
+        rc = submit_wait(s->cli,
+                         &(struct submit_wait){.job = job,
+                                               .is_waiting = s->args->wait,
+                                               .with_progress = s->args->progress,
+                                               .with_fail = s->args->fail},
+                         err);
     }
     return rc;
 }
