@@ -246,7 +246,6 @@ detect_drop_threads(struct hq_pool *pool, struct hq_arena *arena)
 bool
 detect_memory(struct hq_pool *ret, struct hq_arena *arena)
 {
-    HQ_AUTO(hq_buf_fini) struct hq_buf text = HQ_BUF_INIT;
     hwloc_topology_t topology;
     uint64_t bytes = 0;
 
@@ -263,8 +262,7 @@ detect_memory(struct hq_pool *ret, struct hq_arena *arena)
         hq_log_warn("The size of the memory cannot be detected");
         return false;
     }
-    hq_num_ratio_print(&text, bytes / 1024, MIB, 2);
-    hq_log_info("Detected %lluB of memory (%s GiB)", (unsigned long long)bytes, text.ptr);
+    hq_log_info("Detected %lluB of memory (%.2f GiB)", (unsigned long long)bytes, (double)bytes / (double)(MIB * 1024));
     *ret = (struct hq_pool){.name = HQ_STR("mem"), .kind = HQ_POOL_SUM};
     ret->sum = bytes / MIB * HQ_AMOUNT_ONE + bytes % MIB * HQ_AMOUNT_ONE / MIB;
     return true;

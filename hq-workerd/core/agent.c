@@ -49,7 +49,8 @@ struct agent {
     hq_ms next_deadline_ms; /* not later than the earliest one */
     struct agent_fx *fx;
     size_t fx_count, fx_cap;
-    size_t fx_taken; /* effects handed out: their ids are freed with the next ones */
+    struct agent_fx *taken; /* handed out: their ids are freed with the next ones */
+    size_t taken_count, taken_cap;
     bool is_paused;
     bool is_ending;
 };
@@ -76,17 +77,6 @@ agent_create(struct agent **ret, const struct agent_conf *conf, struct hq_err *e
     return 0;
 }
 
-static void
-agent_clear_effects(struct agent *a)
-{
-    for (size_t i = 0; i < a->fx_taken; i++) {
-        hq_ranges_fini(&a->fx[i].ids);
-    }
-    memmove(a->fx, a->fx + a->fx_taken, (a->fx_count - a->fx_taken) * sizeof(*a->fx));
-    a->fx_count -= a->fx_taken;
-    a->fx_taken = 0;
-}
-
 void
 agent_destroy(struct agent *a)
 {
@@ -100,10 +90,11 @@ agent_destroy(struct agent *a)
     hq_map_fini(&a->bodies);
     hq_map_fini(&a->of_job);
     for (size_t i = 0; i < a->fx_count; i++) {
-        if (i >= a->fx_taken) {
-            batch_unref(a->fx[i].batch);
-        }
+        batch_unref(a->fx[i].batch);
         hq_ranges_fini(&a->fx[i].ids);
+    }
+    for (size_t i = 0; i < a->taken_count; i++) {
+        hq_ranges_fini(&a->taken[i].ids);
     }
     for (size_t i = 0; i < a->slot_count; i++) {
         free(a->slots[i].allocation);
@@ -116,25 +107,35 @@ agent_destroy(struct agent *a)
     free(a->lanes);
     free(a->slots);
     free(a->fx);
+    free(a->taken);
     free(a);
 }
 
 size_t
 agent_take_effects(struct agent *a, struct agent_fx **ret)
 {
-    agent_clear_effects(a);
-    a->fx_taken = a->fx_count;
-    *ret = a->fx;
-    return a->fx_count;
+    for (size_t i = 0; i < a->taken_count; i++) {
+        hq_ranges_fini(&a->taken[i].ids);
+    }
+    struct agent_fx *empty = a->taken;
+    size_t empty_cap = a->taken_cap;
+    a->taken = a->fx;
+    a->taken_count = a->fx_count;
+    a->taken_cap = a->fx_cap;
+    a->fx = empty;
+    a->fx_count = 0;
+    a->fx_cap = empty_cap;
+    for (size_t i = 0; i < a->taken_count; i++) {
+        a->taken[i].match.ids = a->taken[i].match.has_ids ? &a->taken[i].ids : NULL;
+    }
+    *ret = a->taken;
+    return a->taken_count;
 }
 
 /* Room for effects is made first, so that nothing changes without memory. */
 static int
 agent_reserve(struct agent *a, size_t count)
 {
-    if (a->fx_taken > 0) {
-        agent_clear_effects(a);
-    }
     return hq_try_grow(&a->fx, &a->fx_cap, a->fx_count + count, sizeof(*a->fx));
 }
 
@@ -346,7 +347,8 @@ agent_withdraw(struct agent *a, const struct lane_match *match, const struct hq_
         struct agent_fx *fx = agent_add(a, k == 0 ? AGENT_FX_WITHDRAW : AGENT_FX_FIND);
         fx->match = *match;
         fx->why = why;
-        fx->match.ids = NULL;
+        fx->match.ids = NULL; /* set when the effect is taken: it still moves */
+        fx->match.has_ids = ids != NULL;
         for (size_t i = 0; ids != NULL && i < ids->count; i++) {
             hq_ranges_add(&fx->ids, ids->v[i].first, ids->v[i].count, ids->v[i].step);
         }

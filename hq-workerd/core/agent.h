@@ -90,7 +90,7 @@ void agent_on_time(struct agent *a, hq_ms now_ms);
 HQ_MUST_CHECK int agent_check_time(struct agent *a, hq_wall_ms now_wall_ms);
 hq_ms agent_next_ms(const struct agent *a); /* of the next time limit; INT64_MAX = none */
 
-/* Effects since the last call; valid until the next one of the agent's functions that can make some. */
+/* Effects since the last call; valid until the next call of this function. */
 size_t agent_take_effects(struct agent *a, struct agent_fx **ret);
 
 struct agent_numbers {

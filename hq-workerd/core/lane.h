@@ -79,6 +79,7 @@ void lane_task_drop(struct lane_task *t);
 struct lane_match { /* which tasks; a NULL set matches everything */
     uint32_t job_id;
     const struct hq_ranges *ids;
+    bool has_ids; /* the agent's note */
     bool any_job;
     bool any_instance;
     bool has_lane; /* of one lane only, for who keeps several */
