@@ -89,7 +89,7 @@ parse_u32(struct hq_str s, bool with_sep, uint32_t *ret, struct hq_err *err)
 static int
 parse_i32(struct hq_str s, bool with_sep, int32_t *ret, struct hq_err *err)
 {
-    int64_t v;
+    int64_t v = 0;
     int rc = parse_signed(s, with_sep, INT32_MAX, &v, err);
     if (rc == 0) {
         *ret = (int32_t)v;
@@ -178,7 +178,7 @@ int
 hq_num_x10000(struct hq_str s, uint64_t *ret, struct hq_err *err)
 {
     size_t point = hq_parse_digits(s, 0);
-    uint64_t whole;
+    uint64_t whole = 0;
     int rc = parse_digits(hq_str_sub(s, 0, point), true, UINT64_MAX, &whole, err);
     if (rc < 0) {
         return rc;
@@ -365,8 +365,8 @@ hq_num_f64_print(struct hq_buf *out, double v)
             return;
         }
     }
-    char digits[24];
-    int point;
+    char digits[24] = {0};
+    int point = 0;
     size_t count = shortest_digits(v, digits, &point);
     add_digits(out, digits, count, point);
 }

@@ -174,7 +174,7 @@ read_list(struct reader *r, char close, struct hq_pool *pool)
 static int
 read_groups(struct reader *r, struct hq_pool *pool)
 {
-    struct hq_pool_group groups[HQ_POOL_GROUPS_MAX];
+    struct hq_pool_group groups[HQ_POOL_GROUPS_MAX] = {0};
     size_t count = 0;
     size_t value_count = 0;
     for (;;) {

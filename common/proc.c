@@ -367,7 +367,7 @@ collect(struct hq_proc *p, struct drain drains[2], size_t bytes_max, hq_ms deadl
 static int
 make_input(struct hq_str in, struct hq_err *err)
 {
-    HQ_AUTO(hq_fs_closep) int fd = memfd_create("stdin", MFD_CLOEXEC);
+    int fd = memfd_create("stdin", MFD_CLOEXEC);
     if (fd < 0) {
         return hq_err_sys(err, -errno, "Cannot make a file in memory");
     }
@@ -376,11 +376,10 @@ make_input(struct hq_str in, struct hq_err *err)
         rc = -errno;
     }
     if (rc < 0) {
+        hq_fs_closep(&fd);
         return hq_err_sys(err, rc, "Cannot write a file in memory");
     }
-    int ret = fd;
-    fd = -1;
-    return ret;
+    return fd;
 }
 
 int

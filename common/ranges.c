@@ -61,6 +61,7 @@ gcd_with_inverse(int64_t a, int64_t b, int64_t *ret_x)
 static uint64_t
 remainder_of(int64_t a, int64_t modulus) /* never negative */
 {
+    HQ_ASSERT(modulus > 0);
     int64_t r = a % modulus;
     return (uint64_t)(r < 0 ? r + modulus : r);
 }
@@ -118,17 +119,18 @@ find_overlap(const struct hq_ranges *r)
         return 0;
     }
     HQ_AUTO(hq_mem_freep) struct hq_range *sorted = hq_xmemdup(r->v, r->count * sizeof *r->v);
-    HQ_AUTO(hq_mem_freep) const struct hq_range **open = hq_xcalloc(r->count, sizeof *open);
+    HQ_AUTO(hq_mem_freep) size_t *open = hq_xcalloc(r->count, sizeof(size_t)); /* places in sorted */
     size_t open_count = 0;
     uint64_t checks = 0;
     qsort(sorted, r->count, sizeof *sorted, by_first);
     for (size_t i = 0; i < r->count; i++) {
         size_t kept = 0;
         for (size_t k = 0; k < open_count; k++) {
-            if (hq_range_last(open[k]) < sorted[i].first) {
+            const struct hq_range *other = &sorted[open[k]];
+            if (hq_range_last(other) < sorted[i].first) {
                 continue;
             }
-            if (share_id(open[k], &sorted[i])) {
+            if (share_id(other, &sorted[i])) {
                 return 1;
             }
             if (++checks > OVERLAP_CHECKS_MAX) {
@@ -136,7 +138,7 @@ find_overlap(const struct hq_ranges *r)
             }
             open[kept++] = open[k];
         }
-        open[kept] = &sorted[i];
+        open[kept] = i;
         open_count = kept + 1;
     }
     return 0;

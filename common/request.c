@@ -279,7 +279,7 @@ hq_variant_sort(struct hq_variant *v, struct hq_err *err)
 static int
 check_entry(const struct hq_request_entry *e, struct hq_err *err)
 {
-    if (!hq_resource_name_ok(e->name)) {
+    if (e->name.len > HQ_NAME_BYTES_MAX || !hq_resource_name_ok(e->name)) {
         HQ_AUTO(hq_buf_fini) struct hq_buf shown = HQ_BUF_INIT;
         hq_buf_quoted(&shown, hq_str_sub(e->name, 0, 200));
         return hq_err_set(err, -EINVAL, "Invalid resource name %s", shown.ptr);
