@@ -98,7 +98,7 @@ table(struct hq_optab *tab, struct hq_global_args *globals, struct hq_arena *are
 /* Every command with nothing but its name: defaults are parsed (they must suit their own parsers), or a required
  * option is missed. */
 static void
-parse_bare(const struct hq_command *cmd, char **words, int count)
+parse_bare(const struct hq_command *cmd, char **words, int count, bool misses_above)
 {
     struct hq_arena arena;
     struct hq_global_args globals = {0};
@@ -109,11 +109,11 @@ parse_bare(const struct hq_command *cmd, char **words, int count)
     table(&tab, &globals, &arena);
     words[count] = NULL;
     enum hq_optab_end end = hq_optab_parse(&tab, count, words, &parsed, &text, &hints);
-    bool needs_more = cmd->run == NULL;
+    bool misses = misses_above; /* a required option, here or of a command above */
     for (size_t ix = 0; ix < cmd->opt_count; ix++) {
-        needs_more |= (cmd->opts[ix].flags & HQ_OPT_REQUIRED) != 0;
+        misses |= (cmd->opts[ix].flags & HQ_OPT_REQUIRED) != 0;
     }
-    assert_int_equal(end, needs_more ? HQ_OPTAB_USAGE : HQ_OPTAB_RUN);
+    assert_int_equal(end, misses || cmd->run == NULL ? HQ_OPTAB_USAGE : HQ_OPTAB_RUN);
     assert_int_equal(cmd->instead != NULL && end == HQ_OPTAB_RUN, hints.len > 0);
     hq_buf_fini(&text);
     hq_buf_fini(&hints);
@@ -123,7 +123,7 @@ parse_bare(const struct hq_command *cmd, char **words, int count)
         assert_true(strlen(cmd->subs[ix].name) < sizeof sub);
         memcpy(sub, cmd->subs[ix].name, strlen(cmd->subs[ix].name) + 1);
         words[count] = sub;
-        parse_bare(&cmd->subs[ix], words, count + 1);
+        parse_bare(&cmd->subs[ix], words, count + 1, misses);
     }
 }
 
@@ -133,7 +133,7 @@ test_every_command_parses(void **state)
     (void)state;
     char hq[] = "hq";
     char *words[HQ_COMMAND_DEPTH_MAX + 2] = {hq};
-    parse_bare(&commands_root, words, 1);
+    parse_bare(&commands_root, words, 1, false);
 }
 
 /* docs/cli.md and docs/man/hq.1 are what the tables say; after a change: `make docs`. */
