@@ -47,7 +47,6 @@ void launcher_pause(struct launcher *l, bool is_paused);    /* paused: slots bec
 
 /* Takes waiting tasks out of all lanes. A slot that was about to start one is left alone. */
 HQ_MUST_CHECK int launcher_withdraw(struct launcher *l, const struct lane_match *match, struct lane_gone_list *gone);
-HQ_MUST_CHECK int launcher_list_waiting(struct launcher *l, struct lane_gone_list *ret);
 
 struct launcher_run {
     uint32_t slot_ix;
@@ -66,8 +65,18 @@ int launcher_mark(struct launcher *l, struct launcher_run run, enum run_why why)
 int launcher_signal(struct launcher *l, struct launcher_run run, int sig);
 uint32_t launcher_running(struct launcher *l); /* processes and launches under way */
 
-/* Is `secret` the one of the run in this slot? Which task? */
-bool launcher_check_secret(struct launcher *l, uint32_t slot_ix, struct hq_str secret, uint32_t *ret_job,
-                           uint32_t *ret_task);
+/* Is `secret` (second part of HQ_ACCESS_KEY) the one of a run that has not ended? Which task? */
+bool launcher_check_secret(struct launcher *l, struct hq_str secret, uint32_t *ret_job, uint32_t *ret_task);
+
+struct launcher_held { /* a task that was given to us and whose end was not reported */
+    uint32_t job_id, task_id, instance, variant;
+    hq_wall_ms started_ms; /* 0 = it waits, or is about to start */
+};
+struct launcher_held_list {
+    struct launcher_held *v; /* heap */
+    size_t count, cap;
+};
+/* All of them at one moment: each task is here or in an event. Cancelled runs are left out. */
+HQ_MUST_CHECK int launcher_list_held(struct launcher *l, struct launcher_held_list *ret);
 
 #endif

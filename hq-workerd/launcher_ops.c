@@ -128,13 +128,13 @@ task_matches(const struct lane_task *t, const struct lane_match *m)
            (m->ids == NULL || hq_ranges_has(m->ids, t->task_id));
 }
 
-/* The tasks that stalled slots keep wait like those in lanes. With `match` they are taken. */
+/* The tasks that stalled slots keep wait like those in lanes. */
 static int
-launcher_list_stalled(struct launcher *l, const struct lane_match *match, struct lane_gone_list *list)
+launcher_withdraw_stalled(struct launcher *l, const struct lane_match *match, struct lane_gone_list *list)
 {
     for (struct slot *s = l->stalled.head; s != NULL; s = s->next) {
         struct lane_task *t = &s->run.task;
-        if (t->batch == NULL || (match != NULL && (!task_matches(t, match) || (match->has_lane && match->lane_ix != s->lane_ix)))) {
+        if (t->batch == NULL || !task_matches(t, match) || (match->has_lane && match->lane_ix != s->lane_ix)) {
             continue;
         }
         int rc = hq_try_grow(&list->v, &list->cap, list->count + 1, sizeof(*list->v));
@@ -145,9 +145,7 @@ launcher_list_stalled(struct launcher *l, const struct lane_match *match, struct
         *g = (struct lane_gone){
             .lane_ix = s->lane_ix, .job_id = t->batch->body->job_id, .instance = t->batch->instance, .variant = t->batch->variant};
         hq_ranges_add(&g->ids, t->task_id, 1, 1);
-        if (match != NULL) {
-            lane_task_drop(t);
-        }
+        lane_task_drop(t);
     }
     return 0;
 }
@@ -156,7 +154,7 @@ int
 launcher_withdraw(struct launcher *l, const struct lane_match *match, struct lane_gone_list *gone)
 {
     pthread_mutex_lock(&l->lock);
-    int rc = launcher_list_stalled(l, match, gone);
+    int rc = launcher_withdraw_stalled(l, match, gone);
     for (size_t i = 0; i < l->lane_count && rc == 0; i++) {
         size_t before = gone->count;
         if (match->has_lane && match->lane_ix != i) {
@@ -171,13 +169,42 @@ launcher_withdraw(struct launcher *l, const struct lane_match *match, struct lan
     return rc;
 }
 
-int
-launcher_list_waiting(struct launcher *l, struct lane_gone_list *ret)
+static int
+held_add(struct launcher_held_list *list, const struct batch *b, uint32_t task_id, hq_wall_ms started_ms)
 {
+    int rc = hq_try_grow(&list->v, &list->cap, list->count + 1, sizeof(*list->v));
+
+    if (rc == 0) {
+        list->v[list->count++] = (struct launcher_held){.job_id = b->body->job_id,
+                                                        .task_id = task_id,
+                                                        .instance = b->instance,
+                                                        .variant = b->variant,
+                                                        .started_ms = started_ms};
+    }
+    return rc;
+}
+
+int
+launcher_list_held(struct launcher *l, struct launcher_held_list *ret)
+{
+    int rc = 0;
+
     pthread_mutex_lock(&l->lock);
-    int rc = launcher_list_stalled(l, NULL, ret);
+    for (size_t i = 0; i < l->slot_count && rc == 0; i++) {
+        const struct slot *s = l->slots[i];
+        const struct lane_task *t = &s->run.task;
+        if (t->batch != NULL && s->run.why != RUN_WHY_CANCEL) {
+            rc = held_add(ret, t->batch, t->task_id, s->state == SLOT_RUNNING ? s->run.started_ms : 0);
+        }
+    }
     for (size_t i = 0; i < l->lane_count && rc == 0; i++) {
-        rc = lane_list(l->lanes[i], ret);
+        for (const struct batch *b = l->lanes[i]->head; b != NULL && rc == 0; b = b->next) {
+            struct hq_ranges_iter at = b->at;
+            uint32_t id;
+            while (rc == 0 && hq_ranges_next(&at, &id)) {
+                rc = held_add(ret, b, id, 0);
+            }
+        }
     }
     pthread_mutex_unlock(&l->lock);
     return rc;
@@ -258,10 +285,24 @@ launcher_running(struct launcher *l)
 }
 
 bool
-launcher_check_secret(struct launcher *l, uint32_t slot_ix, struct hq_str secret, uint32_t *ret_job, uint32_t *ret_task)
+launcher_check_secret(struct launcher *l, struct hq_str secret, uint32_t *ret_job, uint32_t *ret_task)
 {
+    struct hq_str rest = secret, part;
+    uint64_t slot_ix = 0;
     bool is_right = false;
 
+    /* "hq0-SLOT-...": the slot in hexadecimal digits */
+    if (!hq_str_split(&rest, '-', &part) || !hq_str_split(&rest, '-', &part) || part.len == 0 || part.len > 8) {
+        return false;
+    }
+    for (size_t i = 0; i < part.len; i++) {
+        char c = part.ptr[i];
+        uint32_t digit = c >= '0' && c <= '9' ? (uint32_t)(c - '0') : c >= 'a' && c <= 'f' ? (uint32_t)(c - 'a') + 10 : 16;
+        if (digit == 16) {
+            return false;
+        }
+        slot_ix = slot_ix * 16 + digit;
+    }
     pthread_mutex_lock(&l->lock);
     struct slot *s = slot_ix < l->slot_count ? l->slots[slot_ix] : NULL;
     if (s != NULL && (s->state == SLOT_STARTING || s->state == SLOT_RUNNING) && s->run.task.batch != NULL &&

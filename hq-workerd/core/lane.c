@@ -262,22 +262,3 @@ lane_withdraw(struct lane *l, const struct lane_match *match, struct lane_gone_l
     }
     return rc < 0 ? rc : 0;
 }
-
-int
-lane_list(const struct lane *l, struct lane_gone_list *ret)
-{
-    for (const struct batch *b = l->head; b != NULL; b = b->next) {
-        int rc = hq_try_grow(&ret->v, &ret->cap, ret->count + 1, sizeof(*ret->v));
-        if (rc < 0) {
-            return rc;
-        }
-        struct lane_gone *g = &ret->v[ret->count++];
-        *g = (struct lane_gone){.job_id = b->body->job_id, .instance = b->instance, .variant = b->variant};
-        struct hq_ranges_iter at = b->at;
-        uint32_t id;
-        while (hq_ranges_next(&at, &id)) {
-            hq_ranges_add(&g->ids, id, 1, 1);
-        }
-    }
-    return 0;
-}

@@ -89,7 +89,5 @@ struct lane_match { /* which tasks; a NULL set matches everything */
 };
 /* Takes the matching tasks out and appends them to `gone`. */
 HQ_MUST_CHECK int lane_withdraw(struct lane *l, const struct lane_match *match, struct lane_gone_list *gone);
-/* Appends what waits, without taking it. */
-HQ_MUST_CHECK int lane_list(const struct lane *l, struct lane_gone_list *ret);
 
 #endif
