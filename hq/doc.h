@@ -13,7 +13,7 @@
 #include "common/err.h"
 #include "common/str.h"
 
-#define DOC_NODES_MAX (16u << 20)
+#define DOC_NODES_MAX (4u << 20)
 #define DOC_DEPTH_MAX 64u
 
 struct doc_at {
