@@ -6,6 +6,7 @@
  * id. Greeting and first frame leave in one write.
  */
 #include "common/net_client.h"
+#include "common/net_dial.h"
 
 #include <poll.h>
 #include <stdlib.h>
@@ -17,11 +18,8 @@
 #include "common/clock.h"
 #include "common/mem.h"
 
-#define SP_GREETING_BYTES 8u
-#define SP_HEAD_BYTES_MAX 13u /* 01, length, request id */
-
-static const unsigned char sp_req[SP_GREETING_BYTES] = {0, 'S', 'P', 0, 0, 0x30, 0, 0};
-static const unsigned char sp_rep[SP_GREETING_BYTES] = {0, 'S', 'P', 0, 0, 0x31, 0, 0};
+static const unsigned char sp_req[HQ_SP_GREETING_BYTES] = {0, 'S', 'P', 0, 0, HQ_SP_REQ, 0, 0};
+static const unsigned char sp_rep[HQ_SP_GREETING_BYTES] = {0, 'S', 'P', 0, 0, HQ_SP_REP, 0, 0};
 
 void
 hq_ask_init(struct hq_ask *a)
@@ -84,7 +82,7 @@ ask_connect(struct hq_net_client *c, hq_ms deadline_ms, struct hq_err *err)
         fd = hq_net_tcp_connect(c->host, c->port, deadline_ms, err);
     }
     if (fd < 0) {
-        return fd == -ENOENT ? -ECONNREFUSED : fd; /* no socket file: nobody listens */
+        return fd;
     }
     bool is_plain = is_local || !c->has_secret;
     if (!is_plain) {
@@ -139,7 +137,7 @@ ask_write(struct hq_ask *a, struct iovec *iov, size_t count, hq_ms deadline_ms)
 static int
 ask_send(struct hq_ask *a, unsigned char *body, size_t len, hq_ms deadline_ms)
 {
-    unsigned char head[SP_GREETING_BYTES + SP_HEAD_BYTES_MAX];
+    unsigned char head[HQ_SP_GREETING_BYTES + HQ_SP_HEAD_BYTES_MAX];
     size_t at = 0;
     if (!a->has_greeted) {
         memcpy(head, sp_req, sizeof(sp_req));
@@ -200,7 +198,7 @@ ask_read(struct hq_ask *a, unsigned char *out, size_t len, hq_ms deadline_ms)
 static int
 ask_greeting(struct hq_ask *a, hq_ms deadline_ms)
 {
-    unsigned char greeting[SP_GREETING_BYTES];
+    unsigned char greeting[HQ_SP_GREETING_BYTES];
     int rc = a->was_greeted ? 0 : ask_read(a, greeting, sizeof(greeting), deadline_ms);
     if (rc == 0 && !a->was_greeted) {
         rc = memcmp(greeting, sp_rep, sizeof(greeting)) == 0 ? 0 : -EPROTO;
@@ -215,7 +213,7 @@ ask_receive(struct hq_ask *a, char **ret_body, size_t *ret_len, hq_ms deadline_m
 {
     int rc = ask_greeting(a, deadline_ms);
     while (rc == 0) {
-        unsigned char head[SP_HEAD_BYTES_MAX];
+        unsigned char head[HQ_SP_HEAD_BYTES_MAX];
         size_t lead = a->is_local ? 1 : 0;
         rc = ask_read(a, head, lead + 12, deadline_ms);
         if (rc < 0) {

@@ -1,123 +1,66 @@
-/* net_call.c - calls through nng: one REQ socket, a context and an aio per call that is out.
+/* net_call.c - calls in the loop: one connection, one session, a slot per call that is out.
  *
- * A call waits (QUEUED) until there is a session, then is OUT until nng is done with it. The receive is posted only
- * after the send has completed: both at once crash nng 1.5.2 on a time-out. nng's own re-sending is off (a resent frame
- * would be a replay), so a connection that breaks ends the call. An aio is never cancelled but by destroy: its time-out
- * ends it.
+ * A call waits (QUEUED) until there is a connection and a session, then is OUT until its answer comes, its time ends or
+ * the connection does. Nothing is sent again but after "unknown session" (seal.h), once.
  */
 #include "common/net_client.h"
 
-#include <nng/protocol/reqrep0/req.h>
-
 #include <ev.h>
-#include <stdatomic.h>
+#include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/bridge.h"
 #include "common/clock.h"
 #include "common/mem.h"
+#include "common/net_conn.h"
 
 #define HANDSHAKE_MS 5000
-#define GRACE_MS 2000 /* our timer behind nng's: should nng stay silent, the call still ends */
-#define PROBE_MS 1000 /* for the local socket, while its queue is full */
 
 enum call_state {
     CALL_FREE,
-    CALL_QUEUED, /* waits for a session */
-    CALL_OUT,    /* nng has it */
-    CALL_DEAD,   /* its owner was answered by our timer, nng still has it */
+    CALL_QUEUED,
+    CALL_OUT,
 };
 
 struct call {
     struct hq_calls *calls;
     enum call_state state;
     bool is_again;             /* sent once more after "unknown session" */
+    uint32_t request_id;       /* of the copy that is out */
     struct hq_chan_ref ref;    /* of the copy that is out */
     struct hq_chan_ref before; /* of the earlier copy */
-    hq_ms deadline_ms;
     ev_timer timer;
     char *payload; /* kept while it may have to be sent again */
     size_t payload_len;
     hq_net_reply_fn fn;
     void *ctx;
-    bool has_ctx;
-    nng_ctx nng;
-    nng_aio *aio;
-    /* thr while OUT, the loop's otherwise */
-    bool is_sent;
-    int rv;
-    nng_msg *msg;
 };
 
 struct hq_calls {
     struct ev_loop *loop;
-    nng_socket sock;
-    struct hq_bridge *bridge;
+    struct hq_conn *conn;
+    enum hq_role role;
+    bool has_secret;
+    unsigned char secret[HQ_SECRET_BYTES];
     struct hq_chan chan;
-    _Atomic uint32_t pipe_count; /* thr */
-    bool is_greeting;            /* the handshake is out */
-    struct call hello;
+    bool chan_is_local; /* which kind of connection chan is for */
+    uint32_t last_id;
+    uint32_t hello_id; /* of the handshake that is out; 0 = none */
+    ev_timer hello_timer;
     struct call calls[HQ_NET_CALLS_MAX];
+    uint32_t depth; /* callbacks that are running */
+    bool is_dead;   /* destroyed by one of them: freed behind it */
 };
 
-/* ---- nng's threads */
+static void calls_pump(struct hq_calls *cs);
 
 static void
-calls_on_pipe_thr(nng_pipe pipe, nng_pipe_ev event, void *arg)
+calls_free(struct hq_calls *cs)
 {
-    struct hq_calls *cs = arg;
-    uint32_t uid = 0;
-    int32_t pid = 0;
-    switch (event) {
-    case NNG_PIPE_EV_ADD_PRE: /* the only place where closing is safe */
-        if (hq_nng_peer_uid(pipe, &uid, &pid) && !hq_net_uid_is_trusted(uid)) {
-            (void)nng_pipe_close(pipe);
-        }
-        break;
-    case NNG_PIPE_EV_ADD_POST:
-        atomic_fetch_add(&cs->pipe_count, 1);
-        break;
-    case NNG_PIPE_EV_REM_POST:
-        atomic_store(&cs->pipe_count, 0); /* a dialer has one connection; events may come in the wrong order */
-        break;
-    case NNG_PIPE_EV_NUM:
-        break;
-    }
+    hq_chan_fini(&cs->chan);
+    sodium_memzero(cs->secret, sizeof(cs->secret));
+    free(cs);
 }
-
-static int32_t
-left_ms(const struct call *c)
-{
-    hq_ms left = c->deadline_ms - hq_clock_ms();
-    return (int32_t)HQ_MIN(HQ_MAX(left, (hq_ms)1), (hq_ms)INT32_MAX); /* a time-out of 0 has a fault of its own */
-}
-
-static void call_on_done(void *ctx, void *item);
-
-static void
-call_on_aio_thr(void *arg)
-{
-    struct call *c = arg;
-    int rv = nng_aio_result(c->aio);
-    if (rv == 0 && !c->is_sent) {
-        c->is_sent = true;
-        nng_aio_set_timeout(c->aio, left_ms(c));
-        nng_ctx_recv(c->nng, c->aio);
-        return;
-    }
-    nng_msg *m = nng_aio_get_msg(c->aio);
-    nng_aio_set_msg(c->aio, NULL);
-    if (rv != 0 && !c->is_sent && m != NULL) {
-        nng_msg_free(m); /* a failed send gives the message back */
-        m = NULL;
-    }
-    c->rv = rv;
-    c->msg = rv == 0 ? m : NULL;
-    hq_bridge_post_must_thr(c->calls->bridge, call_on_done, c, NULL); /* at most one per call */
-}
-
-/* ---- the loop's thread */
 
 static void
 call_reset(struct call *c)
@@ -126,194 +69,155 @@ call_reset(struct call *c)
     free(c->payload);
     c->payload = NULL;
     c->state = CALL_FREE;
-    c->fn = NULL;
 }
 
-/* The owner may destroy the client in its callback: nothing is touched behind it. */
-static void
+/* Tells the owner, who may destroy the client: false = cs is gone. */
+static bool
 call_finish(struct call *c, int rc, struct hq_str payload)
 {
+    struct hq_calls *cs = c->calls;
     hq_net_reply_fn fn = c->fn;
     void *ctx = c->ctx;
     call_reset(c);
+    cs->depth++;
     fn(ctx, rc, payload);
-}
-
-static void
-call_timer(struct call *c, hq_ms wait_ms)
-{
-    ev_timer_stop(c->calls->loop, &c->timer);
-    ev_now_update(c->calls->loop); /* a long turn of the loop must not shorten the wait */
-    ev_timer_set(&c->timer, (double)HQ_MAX(wait_ms, (hq_ms)1) / 1e3, 0.);
-    ev_timer_start(c->calls->loop, &c->timer);
-}
-
-/* Hands a message to nng. */
-static void
-call_launch(struct call *c, nng_msg *m)
-{
-    c->state = CALL_OUT;
-    c->is_sent = false;
-    c->rv = 0;
-    c->msg = NULL;
-    call_timer(c, left_ms(c) + GRACE_MS);
-    nng_aio_set_msg(c->aio, m);
-    nng_aio_set_timeout(c->aio, left_ms(c));
-    nng_ctx_send(c->nng, c->aio);
-}
-
-static int
-call_open(struct call *c)
-{
-    int rv = 0;
-    if (!c->has_ctx) {
-        rv = nng_ctx_open(&c->nng, c->calls->sock);
-        c->has_ctx = rv == 0;
+    cs->depth--;
+    if (cs->is_dead && cs->depth == 0) {
+        calls_free(cs);
+        return false;
     }
-    if (rv == 0 && c->aio == NULL) {
-        rv = nng_aio_alloc(&c->aio, call_on_aio_thr, c);
+    return !cs->is_dead;
+}
+
+/* All calls in that state; calls made meanwhile by the callbacks are left alone. */
+static bool
+calls_fail(struct hq_calls *cs, enum call_state state, int rc)
+{
+    bool was_there[HQ_NET_CALLS_MAX];
+    for (size_t ix = 0; ix < HQ_NET_CALLS_MAX; ix++) {
+        was_there[ix] = cs->calls[ix].state == state;
     }
-    return hq_nng_errno(rv);
+    for (size_t ix = 0; ix < HQ_NET_CALLS_MAX; ix++) {
+        if (was_there[ix] && cs->calls[ix].state == state && !call_finish(&cs->calls[ix], rc, HQ_STR_NULL)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* ---- sending */
+
+static struct hq_str
+put_id(struct hq_calls *cs, unsigned char out[4], uint32_t *ret_id)
+{
+    cs->last_id = (cs->last_id + 1) | UINT32_C(0x80000000);
+    for (size_t ix = 0; ix < 4; ix++) {
+        out[ix] = (unsigned char)(cs->last_id >> (24 - 8 * ix));
+    }
+    *ret_id = cs->last_id;
+    return hq_str_make((const char *)out, 4);
 }
 
 static int
 call_send(struct call *c)
 {
     struct hq_calls *cs = c->calls;
-    nng_msg *m = NULL;
-    int rc = hq_nng_errno(nng_msg_alloc(&m, hq_chan_request_bytes(&cs->chan, c->payload_len)));
+    size_t len = hq_chan_request_bytes(&cs->chan, c->payload_len);
+    HQ_AUTO(hq_mem_freep) unsigned char *out = hq_try_alloc(len);
+    if (out == NULL) {
+        return -ENOMEM;
+    }
+    int rc = hq_chan_request(&cs->chan, hq_str_make(c->payload, c->payload_len), c->before, out, &c->ref);
     if (rc < 0) {
         return rc;
     }
-    rc = hq_chan_request(&cs->chan, hq_str_make(c->payload, c->payload_len), c->before, nng_msg_body(m), &c->ref);
-    if (rc < 0) {
-        nng_msg_free(m);
-        return rc;
-    }
-    call_launch(c, m);
+    unsigned char id[4];
+    struct hq_str head = put_id(cs, id, &c->request_id);
+    c->state = CALL_OUT;
+    hq_conn_send(cs->conn, head, hq_str_make((const char *)out, len));
     return 0;
 }
 
-static int
+static void
 calls_greet(struct hq_calls *cs)
 {
-    struct call *h = &cs->hello;
-    nng_msg *m = NULL;
-    int rc = call_open(h);
-    if (rc == 0) {
-        rc = hq_nng_errno(nng_msg_alloc(&m, HQ_FRAME_HELLO_BYTES));
+    unsigned char hello[HQ_FRAME_HELLO_BYTES];
+    unsigned char id[4];
+    if (hq_chan_hello(&cs->chan, hello) < 0) {
+        return; /* no random numbers, no session: the calls time out */
     }
-    if (rc == 0) {
-        rc = hq_chan_hello(&cs->chan, nng_msg_body(m));
-    }
-    if (rc < 0) {
-        if (m != NULL) {
-            nng_msg_free(m);
-        }
-        return rc;
-    }
-    cs->is_greeting = true;
-    h->deadline_ms = hq_clock_ms() + HANDSHAKE_MS;
-    call_launch(h, m);
-    return 0;
+    struct hq_str head = put_id(cs, id, &cs->hello_id);
+    ev_now_update(cs->loop);
+    ev_timer_set(&cs->hello_timer, HANDSHAKE_MS / 1e3, 0.);
+    ev_timer_start(cs->loop, &cs->hello_timer);
+    hq_conn_send(cs->conn, head, hq_str_make((const char *)hello, sizeof(hello)));
 }
 
-/* Sends what waits, or sees to a session first. Never calls back: a failure ends the call from its timer. */
+/* Sends what waits, or sees to a session first. Never calls back: what cannot be sent ends by its timer. */
 static void
 calls_pump(struct hq_calls *cs)
 {
+    if (!hq_conn_is_up(cs->conn)) {
+        return;
+    }
     for (size_t ix = 0; ix < HQ_NET_CALLS_MAX; ix++) {
         struct call *c = &cs->calls[ix];
         if (c->state != CALL_QUEUED) {
             continue;
         }
-        if (cs->chan.is_open) {
-            if (call_send(c) < 0) {
-                c->rv = NNG_ENOMEM; /* told by the timer */
-                call_timer(c, 0);
+        if (!cs->chan.is_open) {
+            if (cs->hello_id == 0) {
+                calls_greet(cs);
             }
-        } else if (!cs->is_greeting && cs->hello.state == CALL_FREE) {
-            if (calls_greet(cs) < 0) {
-                return; /* tried again with the next call; those that wait time out */
-            }
-        }
-    }
-}
-
-static void
-call_on_timer(struct ev_loop *loop, ev_timer *w, int revents)
-{
-    (void)loop;
-    (void)revents;
-    struct call *c = w->data;
-    struct hq_calls *cs = c->calls;
-    if (c == &cs->hello) { /* nng is silent: the handshake is over, its aio still out */
-        c->state = CALL_DEAD;
-        cs->is_greeting = false;
-        return;
-    }
-    int rc = atomic_load(&cs->pipe_count) > 0 ? -ETIMEDOUT : -ECONNREFUSED;
-    if (c->state == CALL_QUEUED) {
-        call_finish(c, c->rv != 0 ? hq_nng_errno(c->rv) : rc, HQ_STR_NULL);
-        return;
-    }
-    HQ_ASSERT(c->state == CALL_OUT);
-    hq_net_reply_fn fn = c->fn;
-    void *ctx = c->ctx;
-    free(c->payload);
-    c->payload = NULL;
-    c->state = CALL_DEAD;
-    fn(ctx, rc, HQ_STR_NULL);
-}
-
-/* The handshake failed for good (not: the connection ended): all that wait for it fail. */
-static void
-calls_fail_queued(struct hq_calls *cs, int rc)
-{
-    struct {
-        hq_net_reply_fn fn;
-        void *ctx;
-    } out[HQ_NET_CALLS_MAX];
-    size_t count = 0;
-    for (size_t ix = 0; ix < HQ_NET_CALLS_MAX; ix++) {
-        struct call *c = &cs->calls[ix];
-        if (c->state == CALL_QUEUED) {
-            out[count].fn = c->fn;
-            out[count++].ctx = c->ctx;
-            call_reset(c);
-        }
-    }
-    for (size_t ix = 0; ix < count; ix++) {
-        out[ix].fn(out[ix].ctx, rc, HQ_STR_NULL);
-    }
-}
-
-static void
-hello_on_done(struct hq_calls *cs)
-{
-    struct call *h = &cs->hello;
-    bool was_dead = h->state == CALL_DEAD;
-    nng_msg *m = h->msg;
-    h->msg = NULL;
-    ev_timer_stop(cs->loop, &h->timer);
-    h->state = CALL_FREE;
-    cs->is_greeting = false;
-    int rc = hq_nng_errno(h->rv);
-    if (m != NULL && !was_dead) {
-        rc = hq_chan_welcome(&cs->chan, hq_str_make(nng_msg_body(m), nng_msg_len(m)), NULL);
-        if (rc == -EACCES || rc == -EPROTO || rc == -EPROTONOSUPPORT) {
-            nng_msg_free(m);
-            calls_fail_queued(cs, rc);
             return;
         }
+        (void)call_send(c); /* without memory: stays queued */
     }
-    if (m != NULL) {
-        nng_msg_free(m);
-    }
-    calls_pump(cs); /* sends, or starts over while calls still have time */
 }
 
-/* 1: waits again */
+/* ---- the connection tells */
+
+static void
+calls_on_up(void *ctx, bool is_local)
+{
+    struct hq_calls *cs = ctx;
+    if (cs->chan_is_local != is_local) { /* a session belongs to one kind; on ipc there is none */
+        hq_chan_fini(&cs->chan);
+        hq_chan_init(&cs->chan, cs->role, is_local || !cs->has_secret ? NULL : cs->secret);
+        cs->chan_is_local = is_local;
+    }
+    calls_pump(cs);
+}
+
+static void
+hello_end(struct hq_calls *cs)
+{
+    cs->hello_id = 0;
+    ev_timer_stop(cs->loop, &cs->hello_timer);
+}
+
+static void
+calls_on_down(void *ctx, int rc)
+{
+    struct hq_calls *cs = ctx;
+    (void)rc; /* however it ended: what was out may have run */
+    hello_end(cs);
+    (void)calls_fail(cs, CALL_OUT, -ECONNRESET);
+}
+
+static void
+hello_on_frame(struct hq_calls *cs, char *body, size_t len)
+{
+    hello_end(cs);
+    int rc = hq_chan_welcome(&cs->chan, hq_str_make(body, len), NULL);
+    if (rc < 0) { /* refused: nobody who waits for a session gets one */
+        (void)calls_fail(cs, CALL_QUEUED, rc);
+        return;
+    }
+    calls_pump(cs);
+}
+
+/* 0: waits for a new session */
 static int
 call_again(struct call *c)
 {
@@ -323,50 +227,69 @@ call_again(struct call *c)
     c->is_again = true;
     c->before = c->ref;
     c->state = CALL_QUEUED;
-    call_timer(c, left_ms(c));
     calls_pump(c->calls);
-    return 1;
+    return 0;
 }
 
 static void
-call_on_done(void *ctx, void *item)
+call_on_frame(struct call *c, char *body, size_t len)
 {
-    (void)item;
-    struct call *c = ctx;
-    struct hq_calls *cs = c->calls;
-    if (c == &cs->hello) {
-        hello_on_done(cs);
-        return;
-    }
-    nng_msg *m = c->msg;
-    c->msg = NULL;
-    if (c->state == CALL_DEAD) {
-        if (m != NULL) {
-            nng_msg_free(m);
-        }
-        call_reset(c);
-        return;
-    }
-    HQ_ASSERT(c->state == CALL_OUT);
     struct hq_str payload = HQ_STR_NULL;
-    int rc = hq_nng_errno(c->rv);
-    if (rc == 0) {
-        rc = hq_chan_answer(&cs->chan, c->ref, nng_msg_body(m), nng_msg_len(m), &payload, NULL);
-        if (rc == HQ_CHAN_UNKNOWN) {
-            nng_msg_free(m);
-            m = NULL;
-            rc = call_again(c);
-            if (rc > 0) {
-                return;
-            }
+    int rc = hq_chan_answer(&c->calls->chan, c->ref, body, len, &payload, NULL);
+    if (rc == HQ_CHAN_UNKNOWN) {
+        rc = call_again(c);
+        if (rc == 0) {
+            return;
         }
-    } else if (rc == -ETIMEDOUT && atomic_load(&cs->pipe_count) == 0) {
-        rc = -ECONNREFUSED;
     }
-    call_finish(c, rc, payload);
-    if (m != NULL) {
-        nng_msg_free(m);
+    (void)call_finish(c, rc, payload); /* nothing is touched behind it */
+}
+
+static void
+calls_on_frame(void *ctx, char *body, size_t len)
+{
+    struct hq_calls *cs = ctx;
+    if (len < 4) {
+        return; /* answers nothing */
     }
+    uint32_t id = 0;
+    for (size_t ix = 0; ix < 4; ix++) {
+        id = id << 8 | (unsigned char)body[ix];
+    }
+    if (id == cs->hello_id && id != 0) {
+        hello_on_frame(cs, body + 4, len - 4);
+        return;
+    }
+    for (size_t ix = 0; ix < HQ_NET_CALLS_MAX; ix++) {
+        struct call *c = &cs->calls[ix];
+        if (c->state == CALL_OUT && c->request_id == id) {
+            call_on_frame(c, body + 4, len - 4);
+            return;
+        }
+    }
+    /* else: an answer that came after its call had ended */
+}
+
+/* ---- time */
+
+static void
+call_on_timer(struct ev_loop *loop, ev_timer *w, int revents)
+{
+    (void)loop;
+    (void)revents;
+    struct call *c = w->data;
+    int rc = hq_conn_is_up(c->calls->conn) ? -ETIMEDOUT : hq_conn_error(c->calls->conn);
+    (void)call_finish(c, rc, HQ_STR_NULL);
+}
+
+static void
+hello_on_timer(struct ev_loop *loop, ev_timer *w, int revents)
+{
+    (void)loop;
+    (void)revents;
+    struct hq_calls *cs = w->data;
+    hello_end(cs);
+    calls_pump(cs); /* another one, while calls wait */
 }
 
 int
@@ -386,10 +309,9 @@ hq_net_call(struct hq_net_client *client, struct hq_str payload, hq_ms timeout_m
     if (c == NULL) {
         return hq_err_set(err, -EBUSY, "Too many requests are out (%u)", HQ_NET_CALLS_MAX);
     }
-    int rc = call_open(c);
-    char *copy = rc < 0 ? NULL : hq_try_alloc(payload.len + 1);
-    if (rc < 0 || copy == NULL) {
-        return hq_err_sys(err, rc < 0 ? rc : -ENOMEM, "Cannot prepare a request");
+    char *copy = hq_try_alloc(payload.len + 1);
+    if (copy == NULL) {
+        return hq_err_sys(err, -ENOMEM, "Cannot prepare a request of %zu bytes", payload.len);
     }
     if (payload.len > 0) {
         memcpy(copy, payload.ptr, payload.len);
@@ -400,113 +322,45 @@ hq_net_call(struct hq_net_client *client, struct hq_str payload, hq_ms timeout_m
     c->ctx = ctx;
     c->is_again = false;
     c->before = (struct hq_chan_ref){0};
-    c->rv = 0;
-    c->deadline_ms = hq_clock_ms() + HQ_MAX(timeout_ms, (hq_ms)1);
     c->state = CALL_QUEUED;
-    call_timer(c, left_ms(c));
+    ev_now_update(cs->loop); /* a long turn of the loop must not shorten the wait */
+    ev_timer_set(&c->timer, (double)HQ_MAX(timeout_ms, (hq_ms)1) / 1e3, 0.);
+    ev_timer_start(cs->loop, &c->timer);
     calls_pump(cs);
     return 0;
 }
 
 /* ---- life */
 
-static void
-call_init(struct call *c, struct hq_calls *cs)
-{
-    c->calls = cs;
-    ev_timer_init(&c->timer, call_on_timer, 0., 0.);
-    c->timer.data = c;
-}
-
-/* The local socket first, if a server of a trusted user listens there now. */
-static int
-calls_url(const struct hq_net_client *c, char url[HQ_NNG_URL_BYTES], bool *ret_is_local, struct hq_err *err)
-{
-    *ret_is_local = false;
-    int rc = -ECONNREFUSED;
-    if (c->ipc_path != NULL) {
-        rc = hq_net_ipc_probe(c->ipc_path, HQ_SP_REQ, hq_clock_ms() + PROBE_MS, err);
-        if (rc == 0) {
-            *ret_is_local = true;
-            return hq_nng_url_ipc(url, c->ipc_path, err);
-        }
-    }
-    return c->host == NULL ? rc : hq_nng_url_tcp(url, c->host, c->port, err);
-}
-
-static int
-calls_open(struct hq_calls *cs, const struct hq_net_client *c, struct hq_err *err)
-{
-    char url[HQ_NNG_URL_BYTES];
-    bool is_local = false;
-    int rc = calls_url(c, url, &is_local, err);
-    if (rc < 0) {
-        return rc;
-    }
-    hq_chan_init(&cs->chan, c->role, is_local || !c->has_secret ? NULL : c->secret);
-    int rv = nng_req0_open(&cs->sock);
-    if (rv != 0) {
-        cs->sock = (nng_socket)NNG_SOCKET_INITIALIZER;
-    }
-    if (rv == 0) { /* before any context */
-        rv = nng_socket_set_ms(cs->sock, NNG_OPT_REQ_RESENDTIME, NNG_DURATION_INFINITE);
-    }
-    for (int ev = NNG_PIPE_EV_ADD_PRE; rv == 0 && ev <= NNG_PIPE_EV_REM_POST; ev++) {
-        rv = nng_pipe_notify(cs->sock, (nng_pipe_ev)ev, calls_on_pipe_thr, cs);
-    }
-    if (rv != 0) {
-        return hq_err_set(err, hq_nng_errno(rv), "Cannot open a socket: %s", nng_strerror(rv));
-    }
-    return hq_nng_dial(cs->sock, url, err);
-}
-
-int
-hq_calls_create(struct hq_calls **ret, const struct hq_net_client *c, struct ev_loop *loop, struct hq_err *err)
+struct hq_calls *
+hq_calls_create(const struct hq_net_client *c, struct ev_loop *loop)
 {
     struct hq_calls *cs = hq_xalloc(sizeof(*cs));
     cs->loop = loop;
+    cs->role = c->role;
+    cs->has_secret = c->has_secret;
+    memcpy(cs->secret, c->secret, sizeof(cs->secret));
+    hq_chan_init(&cs->chan, c->role, c->has_secret ? c->secret : NULL);
     for (size_t ix = 0; ix < HQ_NET_CALLS_MAX; ix++) {
-        call_init(&cs->calls[ix], cs);
+        cs->calls[ix].calls = cs;
+        ev_timer_init(&cs->calls[ix].timer, call_on_timer, 0., 0.);
+        cs->calls[ix].timer.data = &cs->calls[ix];
     }
-    call_init(&cs->hello, cs);
-    int rc = hq_bridge_create(&cs->bridge, loop, HQ_NET_CALLS_MAX + 1, NULL, err);
-    if (rc == 0) {
-        struct hq_nng_mask mask;
-        hq_nng_enter(&mask);
-        rc = calls_open(cs, c, err);
-        hq_nng_leave(&mask);
-    }
-    if (rc < 0) {
-        hq_calls_destroy(cs);
-        return rc;
-    }
-    *ret = cs;
-    return 0;
-}
-
-static void
-call_fini(struct call *c)
-{
-    ev_timer_stop(c->calls->loop, &c->timer);
-    if (c->aio != NULL) {
-        nng_aio_stop(c->aio); /* waits for its callback, which waits for nothing */
-    }
-}
-
-static void
-call_free(struct call *c)
-{
-    if (c->aio != NULL) {
-        nng_msg *m = nng_aio_get_msg(c->aio);
-        if (m != NULL) {
-            nng_msg_free(m);
-        }
-        nng_aio_free(c->aio);
-    }
-    if (c->msg != NULL) {
-        nng_msg_free(c->msg);
-    }
-    free(c->payload);
+    ev_timer_init(&cs->hello_timer, hello_on_timer, 0., 0.);
+    cs->hello_timer.data = cs;
+    cs->conn = hq_conn_create(&(struct hq_conn_conf){
+        .loop = loop,
+        .ipc_path = c->ipc_path,
+        .host = c->host,
+        .port = c->port,
+        .own = HQ_SP_REQ,
+        .peer = HQ_SP_REP,
+        .ctx = cs,
+        .on_up = calls_on_up,
+        .on_down = calls_on_down,
+        .on_frame = calls_on_frame,
+    });
+    return cs;
 }
 
 void
@@ -515,18 +369,14 @@ hq_calls_destroy(struct hq_calls *cs)
     if (cs == NULL) {
         return;
     }
+    hq_conn_destroy(cs->conn);
+    hello_end(cs);
     for (size_t ix = 0; ix < HQ_NET_CALLS_MAX; ix++) {
-        call_fini(&cs->calls[ix]);
+        call_reset(&cs->calls[ix]);
     }
-    call_fini(&cs->hello);
-    if (nng_socket_id(cs->sock) > 0) {
-        (void)nng_close(cs->sock); /* nothing to do about a failure */
+    if (cs->depth > 0) {
+        cs->is_dead = true;
+    } else {
+        calls_free(cs);
     }
-    for (size_t ix = 0; ix < HQ_NET_CALLS_MAX; ix++) {
-        call_free(&cs->calls[ix]);
-    }
-    call_free(&cs->hello);
-    hq_bridge_destroy(cs->bridge);
-    hq_chan_fini(&cs->chan);
-    free(cs);
 }

@@ -25,13 +25,11 @@ hq_net_client_create(struct hq_net_client **ret, const struct hq_net_client_conf
     hq_ask_init(&c->ask);
     if (conf->loop != NULL) {
         int rc = hq_seal_start(err);
-        if (rc == 0) {
-            rc = hq_calls_create(&c->calls, c, conf->loop, err);
-        }
         if (rc < 0) {
             hq_net_client_destroy(c);
             return rc;
         }
+        c->calls = hq_calls_create(c, conf->loop);
     }
     *ret = c;
     return 0;

@@ -1,5 +1,5 @@
-/* net_client.h - the client object, shared by net_client.c (life), net_call.c (calls through nng) and net_ask.c (the
- * blocking form on a plain socket). Private.
+/* net_client.h - the client object, shared by net_client.c (life), net_call.c (calls in the loop) and net_ask.c (the
+ * blocking form). Private.
  */
 #ifndef HQ_COMMON_NET_CLIENT_H
 #define HQ_COMMON_NET_CLIENT_H
@@ -34,8 +34,7 @@ struct hq_net_client {
 
 void hq_ask_init(struct hq_ask *a);
 void hq_ask_fini(struct hq_ask *a);
-HQ_MUST_CHECK int hq_calls_create(struct hq_calls **ret, const struct hq_net_client *c, struct ev_loop *loop,
-                                  struct hq_err *err);
+struct hq_calls *hq_calls_create(const struct hq_net_client *c, struct ev_loop *loop);
 void hq_calls_destroy(struct hq_calls *calls);
 
 #endif

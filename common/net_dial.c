@@ -1,17 +1,14 @@
-/* net_dial.c - plain sockets: connecting with a deadline, and knowing who listens on a local one. No nng. */
-#include "common/net_priv.h"
+/* net_dial.c - plain sockets: connecting, and knowing who listens on a local one. No nng. */
+#include "common/net_dial.h"
 
-#include <netdb.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
-#include <stdio.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
 
 #include "common/clock.h"
-
-#define BACKLOG_WAIT_MS 10 /* the queue of the local socket is full: wait, then dial again */
 
 int
 hq_net_wait_fd(int fd, short events, hq_ms deadline_ms)
@@ -32,17 +29,10 @@ hq_net_wait_fd(int fd, short events, hq_ms deadline_ms)
     }
 }
 
-/* Waits a little, by the clock of the poll: the queue of a local socket has no event to wait for. */
-static int
-wait_backlog(hq_ms deadline_ms)
+bool
+hq_net_uid_is_trusted(uint32_t uid)
 {
-    hq_ms left = deadline_ms - hq_clock_ms();
-    if (left <= 0) {
-        return -ETIMEDOUT;
-    }
-    int spread_ms = (int)((unsigned)getpid() % 7u); /* clients that wait together shall not come back together */
-    (void)poll(NULL, 0, (int)HQ_MIN(left, (hq_ms)(BACKLOG_WAIT_MS + spread_ms))); /* a signal only shortens it */
-    return 0;
+    return uid == (uint32_t)geteuid() || uid == 0;
 }
 
 static int
@@ -60,7 +50,7 @@ check_owner(int fd, const char *path, struct hq_err *err)
 }
 
 int
-hq_net_ipc_connect(const char *path, hq_ms deadline_ms, struct hq_err *err)
+hq_net_ipc_try(const char *path, struct hq_err *err)
 {
     struct sockaddr_un sa = {.sun_family = AF_UNIX};
     size_t path_len = strlen(path);
@@ -78,80 +68,97 @@ hq_net_ipc_connect(const char *path, hq_ms deadline_ms, struct hq_err *err)
         return hq_err_sys(err, -errno, "Cannot make a socket");
     }
     int rc = 0;
-    while (connect(fd, (const struct sockaddr *)&sa, len) != 0) {
-        rc = errno == EAGAIN ? wait_backlog(deadline_ms) : errno == EINTR ? 0 : -errno;
-        if (rc < 0) {
-            rc = hq_err_sys(err, rc, "Cannot connect to %s", path);
-            break;
-        }
+    do {
+        rc = connect(fd, (const struct sockaddr *)&sa, len) == 0 ? 0 : -errno;
+    } while (rc == -EINTR);
+    if (rc == -ENOENT) { /* no socket file: nobody listens */
+        rc = -ECONNREFUSED;
     }
-    if (rc == 0) {
-        rc = check_owner(fd, path, err);
-    }
+    rc = rc < 0 ? hq_err_sys(err, rc, "Cannot connect to %s", path) : check_owner(fd, path, err);
     if (rc < 0) {
+        (void)close(fd); /* nothing is lost by a failure */
+        return rc;
+    }
+    return fd;
+}
+
+int
+hq_net_backlog_ms(void)
+{
+    return 10 + (int)((unsigned)getpid() % 7u); /* clients that wait together shall not come back together */
+}
+
+int
+hq_net_ipc_connect(const char *path, hq_ms deadline_ms, struct hq_err *err)
+{
+    for (;;) {
+        int fd = hq_net_ipc_try(path, err);
+        hq_ms left = deadline_ms - hq_clock_ms();
+        if (fd != -EAGAIN) {
+            return fd;
+        }
+        if (left <= 0) {
+            return hq_err_sys(err, -ETIMEDOUT, "Cannot connect to %s", path);
+        }
+        (void)poll(NULL, 0, (int)HQ_MIN(left, (hq_ms)hq_net_backlog_ms())); /* a full queue has no event to wait for */
+    }
+}
+
+int
+hq_net_tcp_start(const struct hq_addr *addr)
+{
+    int fd = socket(addr->sa.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0) {
+        return -errno;
+    }
+    if (connect(fd, (const struct sockaddr *)&addr->sa, addr->len) != 0 && errno != EINPROGRESS) {
+        int rc = -errno;
         (void)close(fd);
         return rc;
     }
     return fd;
 }
 
-static int
-tcp_connect_one(const struct addrinfo *ai, hq_ms deadline_ms)
+int
+hq_net_tcp_result(int fd)
 {
-    int fd = socket(ai->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (fd < 0) {
-        return -errno;
+    int failure = 0;
+    socklen_t len = sizeof(failure);
+    if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &failure, &len) != 0) {
+        failure = errno;
     }
-    int rc = connect(fd, ai->ai_addr, ai->ai_addrlen) == 0 ? 0 : -errno;
-    if (rc == -EINPROGRESS) {
-        rc = hq_net_wait_fd(fd, POLLOUT, deadline_ms);
-        int failure = 0;
-        socklen_t len = sizeof(failure);
-        if (rc == 0 && getsockopt(fd, SOL_SOCKET, SO_ERROR, &failure, &len) != 0) {
-            failure = errno;
-        }
-        rc = rc == 0 ? -failure : rc;
+    if (failure == 0) {
+        const int on = 1; /* frames leave whole and at once; a peer that vanished shows within hours at least */
+        (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+        (void)setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
     }
-    if (rc < 0) {
-        (void)close(fd);
-        return rc;
-    }
-    return fd;
+    return -failure;
 }
 
 int
 hq_net_tcp_connect(const char *host, uint16_t port, hq_ms deadline_ms, struct hq_err *err)
 {
-    char service[8];
-    (void)snprintf(service, sizeof(service), "%u", port);
-    struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICHOST | AI_NUMERICSERV};
-    struct addrinfo *list = NULL;
-    int gai = getaddrinfo(host, service, &hints, &list);
-    if (gai != 0) { /* not an address: ask for the name, which may block */
-        hints.ai_flags = AI_NUMERICSERV;
-        gai = getaddrinfo(host, service, &hints, &list);
+    struct hq_addrs addrs = {0};
+    int rc = hq_resolve_number(host, port, &addrs);
+    if (rc < 0) {
+        rc = hq_resolve_blocking(host, port, &addrs);
     }
-    if (gai != 0) {
-        return hq_err_set(err, -EHOSTUNREACH, "Cannot find the host %s: %s", host, gai_strerror(gai));
+    if (rc < 0) {
+        return hq_err_set(err, rc, "Cannot find the host %s", host);
     }
-    int rc = -EHOSTUNREACH;
-    for (const struct addrinfo *ai = list; ai != NULL && rc < 0; ai = ai->ai_next) {
-        rc = tcp_connect_one(ai, deadline_ms);
+    rc = -EHOSTUNREACH;
+    for (size_t ix = 0; ix < addrs.count; ix++) {
+        int fd = hq_net_tcp_start(&addrs.at[ix]);
+        rc = fd < 0 ? fd : hq_net_wait_fd(fd, POLLOUT, deadline_ms);
+        if (rc == 0) {
+            rc = hq_net_tcp_result(fd);
+        }
+        if (rc == 0) {
+            return fd;
+        }
+        if (fd >= 0) {
+            (void)close(fd);
+        }
     }
-    freeaddrinfo(list);
-    return rc < 0 ? hq_err_sys(err, rc, "Cannot connect to %s:%u", host, port) : rc;
-}
-
-int
-hq_net_ipc_probe(const char *path, uint8_t protocol, hq_ms deadline_ms, struct hq_err *err)
-{
-    int fd = hq_net_ipc_connect(path, deadline_ms, err);
-    if (fd < 0) {
-        return fd;
-    }
-    const unsigned char greeting[8] = {0, 'S', 'P', 0, 0, protocol, 0, 0};
-    (void)send(fd, greeting, sizeof(greeting),
-               MSG_NOSIGNAL); /* a listener of nng takes silence for an error of its own */
-    (void)close(fd);          /* nothing is lost by a failure */
-    return 0;
+    return hq_err_sys(err, rc, "Cannot connect to %s:%u", host, port);
 }

@@ -6,13 +6,15 @@
  * ipc there is no address: all connections of that process to our socket end. Between finding a descriptor and shutting
  * it down nng may have closed it and accepted another in its place: that peer sees a connection end, and comes back.
  */
-#include "common/net_session.h"
+#include "common/net_kick.h"
 
 #include <dirent.h>
 #include <netinet/in.h>
 #include <string.h>
 #include <sys/un.h>
 #include <unistd.h>
+
+#include "common/net_session.h"
 
 union any_addr {
     struct sockaddr sa;
@@ -30,7 +32,8 @@ is_our_tcp(int fd, uint16_t local_port)
         return false;
     }
     uint16_t port = a.sa.sa_family == AF_INET ? a.in.sin_port : a.in6.sin6_port;
-    return ntohs(port) == local_port;
+    bool is_inet = a.sa.sa_family == AF_INET || a.sa.sa_family == AF_INET6;
+    return is_inet && local_port != 0 && ntohs(port) == local_port;
 }
 
 static bool
@@ -50,7 +53,7 @@ is_our_ipc(int fd, const char *path)
 {
     union any_addr a = {0};
     socklen_t len = sizeof(a);
-    if (path == NULL || getsockname(fd, &a.sa, &len) != 0) {
+    if (path == NULL || getsockname(fd, &a.sa, &len) != 0 || a.sa.sa_family != AF_UNIX) {
         return false;
     }
     size_t used = len - offsetof(struct sockaddr_un, sun_path);
@@ -62,7 +65,7 @@ is_our_ipc(int fd, const char *path)
 }
 
 static bool
-is_kicked(struct hq_sessions *t, int fd, const union any_addr *peer, uint16_t local_port, const char *ipc_path)
+is_kicked(const struct hq_sessions *t, int fd, const union any_addr *peer, uint16_t local_port, const char *ipc_path)
 {
     struct ucred cred = {0};
     socklen_t len = sizeof(cred);
@@ -83,12 +86,13 @@ is_kicked(struct hq_sessions *t, int fd, const union any_addr *peer, uint16_t lo
     return false;
 }
 
-void
-hq_kick_sweep(struct hq_sessions *t, uint16_t local_port, const char *ipc_path)
+/* t NULL: all. False: our descriptors cannot be listed. */
+static bool
+walk(const struct hq_sessions *t, uint16_t local_port, const char *ipc_path)
 {
     DIR *dir = opendir("/proc/self/fd");
     if (dir == NULL) {
-        return; /* tried again with the next sweep */
+        return false;
     }
     const struct dirent *e;
     while ((e = readdir(dir)) != NULL) {
@@ -101,14 +105,31 @@ hq_kick_sweep(struct hq_sessions *t, uint16_t local_port, const char *ipc_path)
         if (e->d_name[0] == '.' || getpeername(fd, &peer.sa, &len) != 0) {
             continue;
         }
-        if (is_kicked(t, fd, &peer, local_port, ipc_path)) {
+        bool is_due = t != NULL ? is_kicked(t, fd, &peer, local_port, ipc_path)
+                                : is_our_tcp(fd, local_port) || is_our_ipc(fd, ipc_path);
+        if (is_due) {
             (void)shutdown(fd, SHUT_RDWR); /* fails if the peer was faster */
         }
     }
     (void)closedir(dir); /* nothing was written */
+    return true;
+}
+
+void
+hq_kick_sweep(struct hq_sessions *t, uint16_t local_port, const char *ipc_path)
+{
+    if (!walk(t, local_port, ipc_path)) {
+        return; /* tried again with the next sweep */
+    }
     struct hq_pipe *p;
     while ((p = TAILQ_FIRST(&t->kicks)) != NULL) {
         TAILQ_REMOVE(&t->kicks, p, kicks);
         p->is_swept = true;
     }
+}
+
+void
+hq_kick_all(uint16_t local_port, const char *ipc_path)
+{
+    (void)walk(NULL, local_port, ipc_path); /* without a list nothing can be done; the caller's wait ends by time */
 }

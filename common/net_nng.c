@@ -8,10 +8,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/un.h>
-#include <unistd.h>
-
-#define RECONNECT_MS_MIN 50
-#define RECONNECT_MS_MAX 500
 
 int
 hq_nng_errno(int rv)
@@ -146,32 +142,6 @@ hq_nng_listen(nng_socket sock, const char *url, int ipc_mode, nng_listener *ret,
     return 0;
 }
 
-int
-hq_nng_dial(nng_socket sock, const char *url, struct hq_err *err)
-{
-    nng_dialer d;
-    int rv = nng_dialer_create(&d, sock, url);
-    if (rv == 0) {
-        rv = nng_dialer_set_ms(d, NNG_OPT_RECONNMINT, RECONNECT_MS_MIN);
-    }
-    if (rv == 0) {
-        rv = nng_dialer_set_ms(d, NNG_OPT_RECONNMAXT, RECONNECT_MS_MAX);
-    }
-    if (rv == 0) {
-        rv = nng_dialer_set_size(d, NNG_OPT_RECVMAXSZ, HQ_FRAME_BYTES_MAX);
-    }
-    if (rv == 0 && strncmp(url, "tcp:", 4) == 0) {
-        rv = nng_dialer_set_bool(d, NNG_OPT_TCP_KEEPALIVE, true);
-    }
-    if (rv == 0) {
-        rv = nng_dialer_start(d, NNG_FLAG_NONBLOCK);
-    }
-    if (rv != 0) {
-        return hq_err_set(err, hq_nng_errno(rv), "Cannot dial %s: %s", url, nng_strerror(rv));
-    }
-    return 0;
-}
-
 bool
 hq_nng_peer_uid(nng_pipe pipe, uint32_t *ret_uid, int32_t *ret_pid)
 {
@@ -184,10 +154,4 @@ hq_nng_peer_uid(nng_pipe pipe, uint32_t *ret_uid, int32_t *ret_pid)
     *ret_uid = (uint32_t)uid;
     *ret_pid = (int32_t)pid;
     return true;
-}
-
-bool
-hq_net_uid_is_trusted(uint32_t uid)
-{
-    return uid == (uint32_t)geteuid() || uid == 0;
 }

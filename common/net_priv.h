@@ -1,20 +1,17 @@
 /* net_priv.h - what the files of net share. Nobody else includes it.
  *
- * Purpose    net_frame.c frames and the client's half of a session, net_nng.c set-up of nng and its error codes,
- *            net_session.c peers, connections and what they may do, net_server.c sockets of the server, net_client.c
- *            calls through nng, net_ask.c the blocking form on a plain socket, net_pub.c notes.
- * Layout     body of every SP message, little endian:
- *              head    type(u8) version(u8) role(u8) reason(u8)
- *              PLAIN   head, payload                                  both ways; ipc, or no secret
- *              HELLO   head, Noise message 1 (48)                     client -> server
- *              WELCOME head, Noise message 2 around the session id (8)
- *              SEALED  head, session(u64), counter(u64), sealed { two u64, payload }
- *                      request: session and counter of an earlier copy of it, or 0 0
- *                      answer:  counter of the request it answers, enum hq_answer_status
- *              UNKNOWN head, session(u64), counter(u64)               server -> client: no such session, not looked at
- *              REFUSED head with enum hq_refusal as reason            server -> client
- *            The role is part of the handshake's prologue: with the same secret, roles still do not mix.
- * Threads    all on the loop's thread but names in _thr.
+ * Purpose    Server side, on nng: net_nng.c set-up and error codes, net_server.c sockets, net_peer.c what frames mean,
+ *            net_session.c peers and connections, net_kick.c closing, net_pub.c notes.
+ *            Client side, on plain sockets: net_dial.c, net_resolve.c, net_conn.c a connection that comes back,
+ * net_call.c calls, net_ask.c the blocking form, net_sub.c notes. Both: net_frame.c frames and the client's half of a
+ * session. Layout     body of every SP message, little endian: head    type(u8) version(u8) role(u8) reason(u8) PLAIN
+ * head, payload                                  both ways; ipc, or no secret HELLO   head, Noise message 1 (48) client
+ * -> server WELCOME head, Noise message 2 around the session id (8) SEALED  head, session(u64), counter(u64), sealed {
+ * two u64, payload } request: session and counter of an earlier copy of it, or 0 0 answer:  counter of the request it
+ * answers, enum hq_answer_status UNKNOWN head, session(u64), counter(u64)               server -> client: no such
+ * session, not looked at REFUSED head with enum hq_refusal as reason            server -> client The role is part of
+ * the handshake's prologue: with the same secret, roles still do not mix. Threads    all on the loop's thread but names
+ * in _thr.
  */
 #ifndef HQ_COMMON_NET_PRIV_H
 #define HQ_COMMON_NET_PRIV_H
@@ -127,18 +124,6 @@ void hq_nng_leave(const struct hq_nng_mask *m);
 HQ_MUST_CHECK int hq_nng_url_tcp(char out[HQ_NNG_URL_BYTES], const char *host, uint16_t port, struct hq_err *err);
 HQ_MUST_CHECK int hq_nng_url_ipc(char out[HQ_NNG_URL_BYTES], const char *path, struct hq_err *err);
 HQ_MUST_CHECK int hq_nng_listen(nng_socket sock, const char *url, int ipc_mode, nng_listener *ret, struct hq_err *err);
-HQ_MUST_CHECK int hq_nng_dial(nng_socket sock, const char *url, struct hq_err *err);
 bool hq_nng_peer_uid(nng_pipe pipe, uint32_t *ret_uid, int32_t *ret_pid); /* false: not on ipc */
-bool hq_net_uid_is_trusted(uint32_t uid);                                 /* may a server of this uid speak to us */
-
-/* ---- plain sockets (net_dial.c): non-blocking, CLOEXEC */
-HQ_MUST_CHECK int hq_net_wait_fd(int fd, short events, hq_ms deadline_ms); /* 0, -ETIMEDOUT */
-/* The other end has a trusted uid, or -EACCES. Waits while the listener's queue is full. */
-HQ_MUST_CHECK int hq_net_ipc_connect(const char *path, hq_ms deadline_ms, struct hq_err *err);
-HQ_MUST_CHECK int hq_net_tcp_connect(const char *host, uint16_t port, hq_ms deadline_ms, struct hq_err *err);
-#define HQ_SP_REQ 0x30u
-#define HQ_SP_SUB 0x21u
-/* 0: a trusted server listens there now. Connects, greets as an SP peer of that protocol, hangs up. */
-HQ_MUST_CHECK int hq_net_ipc_probe(const char *path, uint8_t protocol, hq_ms deadline_ms, struct hq_err *err);
 
 #endif

@@ -9,10 +9,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "common/clock.h"
 #include "common/mem.h"
+#include "common/net_kick.h"
 
 #define RETRY_S 0.005
 #define SWEEP_MS_MIN                                                                                                   \
@@ -61,14 +61,9 @@ server_on_pipe_thr(nng_pipe pipe, nng_pipe_ev event, void *arg)
 {
     struct hq_net_server *s = arg;
     uint32_t id = (uint32_t)nng_pipe_id(pipe);
-    pthread_mutex_lock(&s->live_lock);
-    if (event == NNG_PIPE_EV_ADD_PRE) {
-        s->live_count++;
-    } else if (s->live_count > 0) {
-        s->live_count--;
+    if (!hq_live_event_thr(&s->live, pipe, event)) {
+        return;
     }
-    pthread_cond_broadcast(&s->live_changed);
-    pthread_mutex_unlock(&s->live_lock);
     if (event == NNG_PIPE_EV_REM_POST) {
         hq_bridge_post_must_thr(s->bridge, server_on_removed, s, (void *)(uintptr_t)id);
         return;
@@ -442,12 +437,7 @@ hq_net_server_create(struct hq_net_server **ret, const struct hq_net_server_conf
     server_timer(&s->retry, server_on_retry, s);
     server_timer(&s->expire, server_on_expire, s);
     server_timer(&s->sweep, server_on_sweep, s);
-    pthread_condattr_t attr;
-    (void)pthread_condattr_init(&attr); /* these cannot fail on Linux */
-    (void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    (void)pthread_cond_init(&s->live_changed, &attr);
-    (void)pthread_condattr_destroy(&attr);
-    (void)pthread_mutex_init(&s->live_lock, NULL);
+    hq_live_init(&s->live);
     ev_ref(conf->loop); /* a server keeps the loop alive */
     rc = hq_bridge_create(&s->bridge, conf->loop, HQ_NET_RECEIVES * 2, NULL, err);
     if (rc == 0) {
@@ -478,24 +468,30 @@ static void
 server_linger(struct hq_net_server *s, hq_ms wait_ms)
 {
     hq_ms deadline_ms = hq_clock_ms() + wait_ms;
-    for (hq_ms now_ms = deadline_ms - wait_ms; now_ms < deadline_ms; now_ms = hq_clock_ms()) {
+    bool is_done = false;
+    while (!is_done && hq_clock_ms() < deadline_ms) {
         server_flush(s);
-        pthread_mutex_lock(&s->live_lock);
-        if (s->live_count > 0) {
-            hq_ms step_ms = HQ_MIN(deadline_ms - now_ms, (hq_ms)(STAILQ_EMPTY(&s->held) ? 1000 : 5));
-            struct timespec until;
-            (void)clock_gettime(CLOCK_MONOTONIC, &until); /* cannot fail */
-            int64_t ns = until.tv_nsec + step_ms * 1000000;
-            until.tv_sec += ns / 1000000000;
-            until.tv_nsec = ns % 1000000000;
-            (void)pthread_cond_timedwait(&s->live_changed, &s->live_lock, &until); /* the loop looks again */
-        }
-        bool is_done = s->live_count == 0;
-        pthread_mutex_unlock(&s->live_lock);
-        if (is_done) {
-            return;
-        }
+        hq_ms left_ms = HQ_MAX(deadline_ms - hq_clock_ms(), (hq_ms)0);
+        is_done = hq_live_wait(&s->live, STAILQ_EMPTY(&s->held) ? left_ms : HQ_MIN(left_ms, (hq_ms)5));
     }
+}
+
+/* False: nng is stuck; the socket and what its callbacks touch must stay. */
+static bool
+server_shut(struct hq_net_server *s, hq_ms wait_ms)
+{
+    if (nng_socket_id(s->sock) <= 0) {
+        return true;
+    }
+    server_linger(s, wait_ms);
+    bool is_free = hq_live_end(&s->live, s->port, s->ipc_path);
+    for (size_t ix = 0; ix < HQ_NET_RECEIVES && s->receives[ix].aio != NULL; ix++) {
+        nng_aio_stop(s->receives[ix].aio); /* or nng_close may abort or hang under traffic */
+    }
+    if (is_free) {
+        (void)nng_close(s->sock); /* nothing to do about a failure */
+    }
+    return is_free;
 }
 
 void
@@ -505,13 +501,7 @@ hq_net_server_destroy(struct hq_net_server *s, hq_ms wait_ms)
         return;
     }
     s->is_closing = true;
-    if (nng_socket_id(s->sock) > 0) {
-        server_linger(s, wait_ms);
-        for (size_t ix = 0; ix < HQ_NET_RECEIVES && s->receives[ix].aio != NULL; ix++) {
-            nng_aio_stop(s->receives[ix].aio); /* or nng_close may abort or hang under traffic */
-        }
-        (void)nng_close(s->sock); /* nothing to do about a failure */
-    }
+    bool is_free = server_shut(s, wait_ms);
     for (size_t ix = 0; ix < HQ_NET_RECEIVES; ix++) {
         nng_aio_free(s->receives[ix].aio);
     }
@@ -530,9 +520,10 @@ hq_net_server_destroy(struct hq_net_server *s, hq_ms wait_ms)
     ev_timer_stop(s->conf.loop, &s->expire);
     ev_timer_stop(s->conf.loop, &s->sweep);
     ev_unref(s->conf.loop);
-    (void)pthread_cond_destroy(&s->live_changed); /* no thread is left */
-    (void)pthread_mutex_destroy(&s->live_lock);
     sodium_memzero(s->secret, sizeof(s->secret));
     free(s->ipc_path);
-    free(s);
+    if (is_free) {
+        hq_live_fini(&s->live);
+        free(s);
+    }
 }

@@ -7,9 +7,9 @@
 #define HQ_COMMON_NET_SERVER_H
 
 #include <ev.h>
-#include <pthread.h>
 
 #include "common/bridge.h"
+#include "common/net_live.h"
 #include "common/net_session.h"
 
 struct hq_net_receive { /* one outstanding receive of nng; armed again once the loop has seen its message */
@@ -40,9 +40,7 @@ struct hq_net_server {
     ev_timer sweep;  /* kicked connections */
     hq_ms swept_at_ms;
     bool is_closing;
-    pthread_mutex_t live_lock; /* thr: guards live_count */
-    pthread_cond_t live_changed;
-    uint32_t live_count; /* connections nng has */
+    struct hq_live live;
 };
 
 /* net_peer.c: one received message; `body` is writable. */

@@ -98,7 +98,4 @@ void hq_peer_expire(struct hq_sessions *t, hq_ms now_ms);
 /* When to look again at strangers and orphans, as a span; -1 = nothing to wait for. */
 hq_ms hq_sessions_next_ms(const struct hq_sessions *t, hq_ms now_ms);
 
-/* Shuts down the sockets of kicked connections (net_kick.c): one walk over our descriptors for all of them. */
-void hq_kick_sweep(struct hq_sessions *t, uint16_t local_port, const char *ipc_path);
-
 #endif
