@@ -1,16 +1,13 @@
 /* core.h - the scheduler as a deterministic state machine: (state, input, now) -> effects.
  *
- * Purpose    facade of hqd/core and hqd/sched: all that outsiders may include besides input.h, effect.h, record.h, query.h.
- *            Live:     effects_clear, core_step for each message, effects carried out after each; when the batch of
- *                      the loop turn is drained: core_schedule once (one pass, answers to held turns), effects carried out.
- *            Restart:  core_apply for every record of the journal in order, then core_resume once.
- *            Durable state changes in core_apply alone; core_step emits a record and applies the same struct.
- * Ownership  the core owns its state and copies what it keeps from inputs and records.
- * Threads    none: no system call, no clock, no global.
- * Units      two clocks, see struct core_now.
- * Errors     core_apply: -EBADMSG for a record that cannot follow (numbers). Records about jobs or tasks that are not
- *            known (pruned) are skipped. All else is an answer in the effects.
- * Limits     limits.h.
+ * Purpose    facade of hqd/core and hqd/sched: all that outsiders may include besides input.h, effect.h, record.h,
+ * query.h. Live:     effects_clear, core_step for each message, effects carried out after each; when the batch of the
+ * loop turn is drained: core_schedule once (one pass, answers to held turns), effects carried out. Restart:  core_apply
+ * for every record of the journal in order, then core_resume once. Durable state changes in core_apply alone; core_step
+ * emits a record and applies the same struct. Ownership  the core owns its state and copies what it keeps from inputs
+ * and records. Threads    none: no system call, no clock, no global. Units      two clocks, see struct core_now. Errors
+ * core_apply: -EBADMSG for a record that cannot follow (numbers). Records about jobs or tasks that are not known
+ * (pruned) are skipped. All else is an answer in the effects. Limits     limits.h.
  */
 #ifndef HQ_HQD_CORE_CORE_H
 #define HQ_HQD_CORE_CORE_H
@@ -23,11 +20,11 @@
 struct core;
 
 struct core_conf {
-    hq_ms idle_timeout_ms;   /* of workers without their own; 0 = none */
-    hq_ms peer_gone_ms;      /* closed connection until lost; 0 = 2000 */
-    hq_ms return_grace_ms;   /* known workers come back after a restart; 0 = 60000 */
-    hq_ms stop_grace_ms;     /* told to stop until dropped; 0 = 60000 */
-    uint64_t seed;           /* of hash maps */
+    hq_ms idle_timeout_ms; /* of workers without their own; 0 = none */
+    hq_ms peer_gone_ms;    /* closed connection until lost; 0 = 2000 */
+    hq_ms return_grace_ms; /* known workers come back after a restart; 0 = 60000 */
+    hq_ms stop_grace_ms;   /* told to stop until dropped; 0 = 60000 */
+    uint64_t seed;         /* of hash maps */
 };
 
 struct core_now {
@@ -65,5 +62,7 @@ void core_schedule(struct core *core, const struct core_now *now, struct effects
 /* Monotonic time at which INPUT_TIMER is due; INT64_MAX = never. */
 hq_ms core_next_timer(const struct core *core);
 uint64_t core_newest_seq(const struct core *core);
+/* Before a prune: a record of the ids that must not be given again, whatever is dropped. */
+void core_checkpoint(struct core *core, const struct core_now *now, struct effects *fx);
 
 #endif

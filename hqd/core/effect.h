@@ -24,30 +24,30 @@ enum effect_when {
 };
 
 enum effect_kind {
-    EFFECT_RECORD = 1, /* append to the journal */
-    EFFECT_EVENT,      /* a record that is published to followers but not stored (job-idle, task-notify) */
-    EFFECT_ANSWER,     /* to a client */
-    EFFECT_REGISTERED, /* to a worker's Register */
-    EFFECT_TURN,       /* to a worker's turn */
-    EFFECT_NOTE,       /* publish a hint */
+    EFFECT_RECORD = 1,  /* append to the journal */
+    EFFECT_EVENT,       /* a record that is published to followers but not stored (job-idle, task-notify) */
+    EFFECT_ANSWER,      /* to a client */
+    EFFECT_REGISTERED,  /* to a worker's Register */
+    EFFECT_TURN,        /* to a worker's turn */
+    EFFECT_NOTE,        /* publish a hint */
     EFFECT_WORKER_GONE, /* the worker is lost: forget the mapping of its peer */
-    EFFECT_STOP,       /* orderly end: commit, let answers leave, end the process */
+    EFFECT_STOP,        /* orderly end: commit, let answers leave, end the process */
 };
 
 enum answer_kind {
-    ANSWER_ERROR = 0,     /* Error{code, text} */
-    ANSWER_DONE,          /* Empty */
-    ANSWER_SUBMITTED,     /* Submitted{job}: submit and open */
-    ANSWER_JOB_RESULTS,   /* close, cancel */
-    ANSWER_FORGOTTEN,     /* JobForgotten */
+    ANSWER_ERROR = 0,   /* Error{code, text} */
+    ANSWER_DONE,        /* Empty */
+    ANSWER_SUBMITTED,   /* Submitted{job}: submit and open */
+    ANSWER_JOB_RESULTS, /* close, cancel */
+    ANSWER_FORGOTTEN,   /* JobForgotten */
     ANSWER_WORKER_RESULTS,
 };
 
 enum job_result_kind { /* as in client.proto */
-    JOB_RESULT_DONE = 0,
-    JOB_RESULT_NOT_FOUND = 1,
-    JOB_RESULT_NOTHING_LEFT = 2,
-    JOB_RESULT_REFUSED = 3,
+                       JOB_RESULT_DONE = 0,
+                       JOB_RESULT_NOT_FOUND = 1,
+                       JOB_RESULT_NOTHING_LEFT = 2,
+                       JOB_RESULT_REFUSED = 3,
 };
 
 struct job_result {
@@ -74,9 +74,9 @@ struct worker_result {
 struct answer {
     uint64_t handle;
     enum answer_kind kind;
-    int code;           /* ERROR: negative errno */
-    struct hq_str text; /* ERROR: the sentence */
-    hq_job_id job;      /* SUBMITTED */
+    int code;                      /* ERROR: negative errno */
+    struct hq_str text;            /* ERROR: the sentence */
+    hq_job_id job;                 /* SUBMITTED */
     const struct job_result *jobs; /* JOB_RESULTS, ascending */
     size_t job_count;
     uint64_t forgotten; /* FORGOTTEN */
@@ -197,12 +197,17 @@ struct effects {
     size_t count;
     size_t cap;
     struct hq_arena arena;
+    void **owned;
+    size_t owned_count;
+    size_t owned_cap;
 };
 
 void effects_init(struct effects *fx);
 void effects_fini(struct effects *fx);  /* also the cleanup form */
 void effects_clear(struct effects *fx); /* before each call into the core that fills it anew; keeps memory */
-/* Appends; the core's use. `e` is copied as it is. */
+/* Frees heap memory that effects point into together with them. */
+void effects_own(struct effects *fx, void *heap);
+/* Appends; the core's use. The pointer is valid until the next one is added. */
 struct effect *effects_add(struct effects *fx, enum effect_kind kind, enum effect_when when, uint64_t after_seq);
 /* One line an effect, for tests and the simulator. */
 void effect_print(const struct effect *e, struct hq_buf *out);

@@ -113,7 +113,8 @@ struct input_turn {
 };
 
 /* The last connection of this worker's peer ended, or it has one again. A worker whose peer is not back within 2 s is
- * lost; a turn or a registration from it counts as back too. The shell maps peers to workers (it sees registrations). */
+ * lost; a turn or a registration from it counts as back too. The shell maps peers to workers (it sees registrations).
+ */
 struct input_peer {
     hq_worker_id worker;
 };

@@ -1,9 +1,8 @@
 /* query.h - read-only answers as plain structs.
  *
  * Purpose    the shell turns them into messages. Nothing here changes the core.
- * Ownership  arrays lie in the caller's arena; strings and descriptions point into the core and are valid until the next
- *            call that may change it: encode at once.
- * Units      times wall clock ms, 0 = never; versions are record numbers.
+ * Ownership  arrays lie in the caller's arena; strings and descriptions point into the core and are valid until the
+ * next call that may change it: encode at once. Units      times wall clock ms, 0 = never; versions are record numbers.
  * Errors     a job that does not exist gives false; everything else is data.
  * Limits     pages: `bytes_max` bounds the estimated size of a page (the caller passes HQ_PAGE_BYTES).
  * Cost       job list O(jobs shown); task page O(tasks looked at); watch O(jobs selected).
@@ -84,7 +83,7 @@ struct query_job_detail {
     size_t submit_count;
     const struct task_desc **descs; /* from desc_from on */
     size_t desc_count;
-    uint32_t desc_next; /* 0 = no more */
+    uint32_t desc_next;          /* 0 = no more */
     struct query_failed *failed; /* the first 5 by id */
     size_t failed_count;
     struct hq_str *worker_hosts; /* the first 2 by worker id */
@@ -125,13 +124,13 @@ struct query_worker_name {
     struct hq_str host;
 };
 struct query_task_page {
-    struct hq_ranges ids; /* sorted runs; in the arena */
-    size_t count;         /* rows */
+    struct hq_ranges ids;  /* sorted runs; in the arena */
+    size_t count;          /* rows */
     unsigned char *states; /* enum task_state_word */
     uint32_t *instance;
     uint32_t *desc_id;
-    bool is_one_desc; /* all rows have desc_id[0] */
-    uint32_t *worker; /* 0 = never started */
+    bool is_one_desc;       /* all rows have desc_id[0] */
+    uint32_t *worker;       /* 0 = never started */
     hq_wall_ms *started_ms; /* 0 = never started */
     hq_wall_ms *ended_ms;   /* 0 = has not ended after a start */
     struct query_task_error *errors;
@@ -161,7 +160,8 @@ struct query_watch {
     bool is_stopping;
 };
 bool query_watch_changed(const struct core *core, const struct selection *jobs, uint64_t version);
-void query_watch(const struct core *core, const struct selection *jobs, struct hq_arena *arena, struct query_watch *ret);
+void query_watch(const struct core *core, const struct selection *jobs, struct hq_arena *arena,
+                 struct query_watch *ret);
 
 struct query_worker {
     hq_worker_id worker;

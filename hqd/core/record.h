@@ -12,30 +12,30 @@
 #include "hqd/core/types.h"
 
 enum record_kind { /* numbers are the field numbers of the oneof in journal.proto */
-    RECORD_SERVER_STARTED = 3,
-    RECORD_SERVER_STOPPED = 4,
-    RECORD_WORKER_CONNECTED = 5,
-    RECORD_WORKER_LOST = 6,
-    RECORD_WORKER_OVERVIEW = 7,
-    RECORD_JOB_OPENED = 8,
-    RECORD_SUBMIT_PART = 9,
-    RECORD_JOB_SUBMITTED = 10,
-    RECORD_JOB_CLOSED = 11,
-    RECORD_JOB_CANCELED = 12,
-    RECORD_JOB_FORGOTTEN = 13,
-    RECORD_JOB_COMPLETED = 14,
-    RECORD_JOB_IDLE = 15, /* published only: seq 0, never applied */
-    RECORD_TASKS_ASSIGNED = 16,
-    RECORD_TASKS_UNASSIGNED = 17,
-    RECORD_TASKS_STARTED = 18,
-    RECORD_TASKS_FINISHED = 19,
-    RECORD_TASK_FAILED = 20,
-    RECORD_TASKS_CANCELED = 21,
-    RECORD_TASKS_ABORTED = 22,
-    RECORD_TASKS_RESTARTED = 23,
-    RECORD_TASK_NOTIFIED = 24, /* published only: seq 0, never applied */
-    RECORD_COUNTERS = 25,
-    RECORD_JOB_SNAPSHOT = 26,
+                   RECORD_SERVER_STARTED = 3,
+                   RECORD_SERVER_STOPPED = 4,
+                   RECORD_WORKER_CONNECTED = 5,
+                   RECORD_WORKER_LOST = 6,
+                   RECORD_WORKER_OVERVIEW = 7,
+                   RECORD_JOB_OPENED = 8,
+                   RECORD_SUBMIT_PART = 9,
+                   RECORD_JOB_SUBMITTED = 10,
+                   RECORD_JOB_CLOSED = 11,
+                   RECORD_JOB_CANCELED = 12,
+                   RECORD_JOB_FORGOTTEN = 13,
+                   RECORD_JOB_COMPLETED = 14,
+                   RECORD_JOB_IDLE = 15, /* published only: seq 0, never applied */
+                   RECORD_TASKS_ASSIGNED = 16,
+                   RECORD_TASKS_UNASSIGNED = 17,
+                   RECORD_TASKS_STARTED = 18,
+                   RECORD_TASKS_FINISHED = 19,
+                   RECORD_TASK_FAILED = 20,
+                   RECORD_TASKS_CANCELED = 21,
+                   RECORD_TASKS_ABORTED = 22,
+                   RECORD_TASKS_RESTARTED = 23,
+                   RECORD_TASK_NOTIFIED = 24, /* published only: seq 0, never applied */
+                   RECORD_COUNTERS = 25,
+                   RECORD_JOB_SNAPSHOT = 26,
 };
 #define RECORD_KINDS 27
 
@@ -90,11 +90,11 @@ struct record_job_submitted {
     struct hq_str stream_dir;
     uint32_t owner_uid;
     uint64_t request_id;
-    uint64_t upload_id;  /* 0 = no RECORD_SUBMIT_PART before */
-    uint32_t part_count; /* parts before */
+    uint64_t upload_id;      /* 0 = no RECORD_SUBMIT_PART before */
+    uint32_t part_count;     /* parts before */
     struct submit_part part; /* the last part */
     bool is_graph;
-    struct hq_ranges ids; /* array: final ids of all parts in the order of the entries */
+    struct hq_ranges ids;   /* array: final ids of all parts in the order of the entries */
     struct hq_str own_name; /* attached submit: the name it would have had alone */
 };
 
@@ -218,7 +218,8 @@ struct record {
 };
 
 const char *record_kind_name(enum record_kind kind);
-/* One line without a newline, for tests, the simulator and debug logs: "12 tasks-assigned worker=1 job=1 ids=0-9 ..." */
+/* One line without a newline, for tests, the simulator and debug logs: "12 tasks-assigned worker=1 job=1 ids=0-9 ..."
+ */
 void record_print(const struct record *rec, struct hq_buf *out);
 
 #endif

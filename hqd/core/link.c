@@ -1,0 +1,562 @@
+#include "hqd/core/link.h"
+
+#include "common/limits.h"
+#include "common/mem.h"
+#include "hqd/core/job.h"
+#include "hqd/core/submit.h"
+
+#include <stdlib.h>
+
+#define LINK_ANSWER_BYTES HQ_PAGE_BYTES
+#define STDIN_PART_BYTES (512u << 10)
+#define COMMAND_BYTES 64u /* fields and framing of one command, generous */
+#define RANGE_BYTES 15u
+#define BODIES_SWEEP_MIN 64u
+
+/* ---- queue of commands */
+static struct pending *
+push(struct core *core, struct worker *w, enum command_kind kind, bool is_urgent)
+{
+    struct pending *p = hq_xalloc(sizeof(*p));
+    p->kind = kind;
+    p->bytes = COMMAND_BYTES;
+    *w->out.tail = p;
+    w->out.tail = &p->next;
+    if (is_urgent) {
+        w->out_urgent++;
+        if (!w->is_talking) {
+            w->is_talking = true;
+            hq_xgrow(&core->talkers, &core->talker_cap, core->talker_count + 1, sizeof(struct worker *));
+            core->talkers[core->talker_count++] = w;
+        }
+    }
+    return p;
+}
+
+static void
+free_pending(struct pending *p)
+{
+    hq_ranges_fini(&p->ids);
+    free(p);
+}
+
+static void
+free_list(struct pending_list *l)
+{
+    for (struct pending *p = l->head; p != NULL;) {
+        struct pending *next = p->next;
+        free_pending(p);
+        p = next;
+    }
+    l->head = NULL;
+    l->tail = &l->head;
+}
+
+static void
+free_batch(struct batch *b)
+{
+    free_list(&b->list);
+    free(b);
+}
+
+/* Bodies of jobs that have ended are forgotten now and then, so that neither side collects them for ever. */
+static void
+sweep_bodies(struct core *core, struct worker *w)
+{
+    struct hq_map kept;
+    hq_map_init(&kept, w->bodies.seed);
+    uint64_t key;
+    uint64_t value;
+    uint32_t told = 0;
+    for (size_t it = 0; hq_map_next(&w->bodies, &it, &key, &value);) {
+        uint32_t id = (uint32_t)(key >> 32);
+        const struct job *job = core_job(core, id);
+        if (job != NULL && !job->is_completed) {
+            hq_map_set(&kept, key, value);
+        } else if (id != told) {
+            push(core, w, COMMAND_FORGET_JOB, false)->job = id;
+            told = id;
+        }
+    }
+    hq_map_fini(&w->bodies);
+    w->bodies = kept;
+    w->bodies_sweep_at = 2 * kept.count + BODIES_SWEEP_MIN;
+}
+
+static uint64_t
+desc_bytes(const struct task_desc *d)
+{
+    uint64_t n = d->cwd.len + d->out.path.len + d->err.path.len;
+    for (size_t i = 0; i < d->arg_count; i++) {
+        n += d->args[i].len + 8;
+    }
+    for (size_t i = 0; i < d->env_count; i++) {
+        n += d->env[i].key.len + d->env[i].value.len + 16;
+    }
+    for (size_t i = 0; i < d->request.variant_count; i++) {
+        n += 32 + 64 * d->request.variants[i].entry_count;
+    }
+    return n;
+}
+
+static void
+push_body(struct core *core, struct worker *w, const struct job *job, uint32_t desc_id)
+{
+    uint64_t key = hq_map_key2(job->id.v, desc_id);
+    if (hq_map_find(&w->bodies, key) != NULL) {
+        return;
+    }
+    if (w->bodies.count >= HQ_MAX(w->bodies_sweep_at, (size_t)BODIES_SWEEP_MIN)) {
+        sweep_bodies(core, w);
+    }
+    hq_map_set(&w->bodies, key, 1);
+    const struct submit *s;
+    const struct task_desc *d = job_desc_by_id(job, desc_id, &s);
+    for (uint64_t at = 0; d->has_stdin && at < s->stdin_data.len; at += STDIN_PART_BYTES) {
+        struct pending *part = push(core, w, COMMAND_STDIN_PART, true);
+        part->job = job->id.v;
+        part->submit_ix = s->ix;
+        part->offset = at;
+        part->bytes += HQ_MIN((uint64_t)STDIN_PART_BYTES, s->stdin_data.len - at);
+    }
+    struct pending *p = push(core, w, COMMAND_BODY, true);
+    p->job = job->id.v;
+    p->desc_id = desc_id;
+    p->bytes += desc_bytes(d) + s->submit_dir.len + s->stream_dir.len;
+}
+
+static struct pending *
+push_assign(struct core *core, struct worker *w, const struct link_assign *a)
+{
+    struct pending *p = push(core, w, COMMAND_ASSIGN, true);
+    p->job = a->job->id.v;
+    p->desc_id = a->desc_id;
+    p->instance = a->instance;
+    p->variant = a->variant;
+    p->gang_pos = a->is_gang ? a->gang_pos + 1 : 0;
+    return p;
+}
+
+void
+link_assign(struct core *core, struct worker *w, const struct link_assign *a)
+{
+    push_body(core, w, a->job, a->desc_id);
+    const struct submit *s;
+    (void)job_desc_by_id(a->job, a->desc_id, &s);
+    struct pending *p = push_assign(core, w, a);
+    if (s->entry_lens == NULL) {
+        p->ids = idlist_dup(&a->ids);
+        p->bytes += a->ids.count * RANGE_BYTES;
+        return;
+    }
+    /* Entries travel along: cut where an answer would grow too large. */
+    struct hq_ranges_iter it = hq_ranges_iter(&a->ids);
+    for (uint32_t id; hq_ranges_next(&it, &id);) {
+        uint32_t pos;
+        HQ_ASSERT(idset_find(&s->ids, id, &pos));
+        uint64_t bytes = submit_entry(s, pos).len + RANGE_BYTES + 5;
+        if (p->ids.count > 0 && p->bytes + bytes > LINK_ANSWER_BYTES) {
+            p = push_assign(core, w, a);
+        }
+        hq_ranges_add(&p->ids, id, 1, 1);
+        p->bytes += bytes;
+    }
+}
+
+void
+link_retract(struct core *core, struct worker *w, hq_job_id job, uint32_t instance, const struct hq_ranges *ids)
+{
+    struct pending *p = push(core, w, COMMAND_RETRACT, true);
+    p->job = job.v;
+    p->instance = instance;
+    p->ids = idlist_dup(ids);
+    p->bytes += ids->count * RANGE_BYTES;
+}
+
+void
+link_cancel(struct core *core, struct worker *w, hq_job_id job, const struct hq_ranges *ids)
+{
+    struct pending *p = push(core, w, COMMAND_CANCEL, true);
+    p->job = job.v;
+    p->ids = idlist_dup(ids);
+    p->bytes += ids->count * RANGE_BYTES;
+}
+
+void
+link_stop(struct core *core, struct worker *w, enum lost_reason reason)
+{
+    push(core, w, COMMAND_STOP, true)->stop = reason;
+}
+
+/* ---- commands as they leave */
+static struct task_entries
+entries_of(const struct submit *s, const struct hq_ranges *ids, struct hq_arena *arena)
+{
+    uint64_t n = s->entry_lens == NULL ? 0 : hq_ranges_size(ids);
+    if (n == 0) {
+        return (struct task_entries){0};
+    }
+    uint32_t *lens = hq_arena_array(arena, n, sizeof(*lens));
+    size_t bytes = 0;
+    size_t k = 0;
+    uint32_t pos;
+    struct hq_ranges_iter it = hq_ranges_iter(ids);
+    for (uint32_t id; hq_ranges_next(&it, &id); k++) {
+        HQ_ASSERT(idset_find(&s->ids, id, &pos));
+        lens[k] = (uint32_t)submit_entry(s, pos).len;
+        bytes += lens[k];
+    }
+    char *data = hq_arena_alloc(arena, bytes + 1);
+    size_t at = 0;
+    it = hq_ranges_iter(ids);
+    for (uint32_t id; hq_ranges_next(&it, &id);) {
+        HQ_ASSERT(idset_find(&s->ids, id, &pos));
+        struct hq_str e = submit_entry(s, pos);
+        if (e.len > 0) {
+            memcpy(data + at, e.ptr, e.len);
+        }
+        at += e.len;
+    }
+    return (struct task_entries){.lens = lens, .count = k, .data = {.ptr = data, .len = bytes}};
+}
+
+/* False: the task has been canceled since. */
+static bool
+set_hosts(const struct core *core, const struct job *job, uint32_t pos, struct command_assign *a,
+          struct hq_arena *arena)
+{
+    const struct gang *gang = job_gang(job, pos);
+    if (gang == NULL) {
+        return false;
+    }
+    struct hq_str *hosts = hq_arena_array(arena, gang->node_count, sizeof(*hosts));
+    for (uint32_t i = 0; i < gang->node_count; i++) {
+        const struct worker *node = core_worker(core, gang->nodes[i]);
+        hosts[i] = node == NULL ? HQ_STR_NULL : node->config.hostname;
+    }
+    a->node_hosts = hosts;
+    a->node_count = gang->node_count;
+    return true;
+}
+
+/* False: its job or task ended meanwhile, nobody needs the command any more. */
+static bool
+make_command(const struct core *core, const struct pending *p, struct hq_arena *arena, struct command *c)
+{
+    const struct job *job = core_job(core, p->job);
+    const struct submit *s = NULL;
+    *c = (struct command){.kind = p->kind};
+    if (job == NULL && (p->kind == COMMAND_BODY || p->kind == COMMAND_ASSIGN || p->kind == COMMAND_STDIN_PART)) {
+        return false;
+    }
+    switch (p->kind) {
+    case COMMAND_BODY:
+        c->u.body.job = job->id;
+        c->u.body.desc_id = p->desc_id;
+        c->u.body.desc = job_desc_by_id(job, p->desc_id, &s);
+        c->u.body.submit_dir = s->submit_dir;
+        c->u.body.stream_dir = s->stream_dir;
+        c->u.body.stdin_bytes = c->u.body.desc->has_stdin ? s->stdin_data.len : 0;
+        return true;
+    case COMMAND_ASSIGN:
+        (void)job_desc_by_id(job, p->desc_id, &s);
+        c->u.assign = (struct command_assign){
+            .job = job->id,
+            .desc_id = p->desc_id,
+            .instance = p->instance,
+            .variant = p->variant,
+            .ids = p->ids,
+            .entries = entries_of(s, &p->ids, arena),
+        };
+        return p->gang_pos == 0 || set_hosts(core, job, p->gang_pos - 1, &c->u.assign, arena);
+    case COMMAND_RETRACT:
+    case COMMAND_CANCEL:
+        c->u.tasks = (struct command_tasks){.job = {p->job}, .instance = p->instance, .ids = p->ids};
+        return true;
+    case COMMAND_FORGET_JOB:
+        c->u.forget_job.v = p->job;
+        return true;
+    case COMMAND_STOP:
+        c->u.stop = p->stop;
+        return true;
+    case COMMAND_OVERVIEW:
+        c->u.overview_ms = (hq_ms)p->offset;
+        return true;
+    case COMMAND_STDIN_PART:
+        s = job->submits[p->submit_ix];
+        c->u.stdin_part = (struct command_stdin){
+            .job = job->id,
+            .submit = p->submit_ix,
+            .offset = p->offset,
+            .data = hq_str_sub(s->stdin_data, p->offset, p->offset + STDIN_PART_BYTES),
+        };
+        return true;
+    }
+    return false;
+}
+
+/* Newest turn whose records are on disk. */
+static uint64_t
+ack_of(struct worker *w, uint64_t committed_seq)
+{
+    uint32_t done = 0;
+    while (done < w->receipt_count && w->receipts[done].seq <= committed_seq) {
+        w->receipt_acked = w->receipts[done].turn_seq;
+        done++;
+    }
+    w->receipt_count -= done;
+    memmove(w->receipts, w->receipts + done, w->receipt_count * sizeof(*w->receipts));
+    return w->receipt_acked;
+}
+
+static struct turn_answer *
+add_answer(struct ctx *ctx, struct worker *w, uint64_t handle, enum effect_when when)
+{
+    struct effect *e = effects_add(ctx->fx, EFFECT_TURN, when, ctx->core->last_seq);
+    e->u.turn =
+        (struct turn_answer){.handle = handle, .worker = w->id, .ack_turn_seq = ack_of(w, ctx->now->committed_seq)};
+    return &e->u.turn;
+}
+
+void
+link_answer_empty(struct ctx *ctx, struct worker *w, uint64_t handle)
+{
+    (void)add_answer(ctx, w, handle, EFFECT_NOW);
+}
+
+static void
+give_batch(struct ctx *ctx, struct worker *w, const struct batch *b, uint64_t handle)
+{
+    struct hq_arena *arena = &ctx->fx->arena;
+    size_t n = 0;
+    for (const struct pending *p = b->list.head; p != NULL; p = p->next) {
+        n++;
+    }
+    struct command *commands = hq_arena_array(arena, n, sizeof(*commands));
+    size_t made = 0;
+    for (const struct pending *p = b->list.head; p != NULL; p = p->next) {
+        if (make_command(ctx->core, p, arena, &commands[made])) {
+            made++;
+        }
+    }
+    struct turn_answer *a = add_answer(ctx, w, handle, EFFECT_AFTER_WRITE);
+    a->command_seq = b->command_seq;
+    a->commands = commands;
+    a->command_count = made;
+}
+
+/* Takes commands for one answer out of the queue. */
+static struct batch *
+take_batch(struct worker *w, uint64_t turn_seq)
+{
+    struct batch *b = hq_xalloc(sizeof(*b));
+    b->command_seq = ++w->command_seq;
+    b->turn_seq = turn_seq;
+    b->list.tail = &b->list.head;
+    uint64_t bytes = 0;
+    while (w->out.head != NULL) {
+        struct pending *p = w->out.head;
+        if (b->list.head != NULL && bytes + p->bytes > LINK_ANSWER_BYTES) {
+            break;
+        }
+        bytes += p->bytes;
+        w->out.head = p->next;
+        p->next = NULL;
+        *b->list.tail = p;
+        b->list.tail = &p->next;
+        if (p->kind == COMMAND_RETRACT) {
+            w->retract_seq = b->command_seq;
+        }
+        if (p->kind != COMMAND_FORGET_JOB) {
+            w->out_urgent--;
+        }
+    }
+    if (w->out.head == NULL) {
+        w->out.tail = &w->out.head;
+    }
+    struct batch **end = &w->batches;
+    while (*end != NULL) {
+        end = &(*end)->next;
+    }
+    *end = b;
+    return b;
+}
+
+static struct open_turn
+shift_open(struct worker *w)
+{
+    struct open_turn t = w->open[0];
+    w->open[0] = w->open[1];
+    w->open_count--;
+    return t;
+}
+
+/* Commands to the oldest open turn, then empty answers until only one waits. */
+static void
+talk_one(struct ctx *ctx, struct worker *w)
+{
+    w->is_talking = false;
+    while (w->open_count > 0 && (w->out_urgent > 0 || w->open_count > 1)) {
+        struct open_turn t = shift_open(w);
+        if (w->out_urgent > 0) {
+            give_batch(ctx, w, take_batch(w, t.turn_seq), t.handle);
+        } else {
+            link_answer_empty(ctx, w, t.handle);
+        }
+    }
+}
+
+void
+link_talk(struct ctx *ctx)
+{
+    struct core *core = ctx->core;
+    for (size_t i = 0; i < core->talker_count; i++) {
+        talk_one(ctx, core->talkers[i]);
+    }
+    core->talker_count = 0;
+}
+
+static void
+note_talker(struct core *core, struct worker *w)
+{
+    if (!w->is_talking) {
+        w->is_talking = true;
+        hq_xgrow(&core->talkers, &core->talker_cap, core->talker_count + 1, sizeof(struct worker *));
+        core->talkers[core->talker_count++] = w;
+    }
+}
+
+void
+link_hold(struct ctx *ctx, struct worker *w, uint64_t handle, uint64_t turn_seq)
+{
+    if (w->open_count == HQ_ARRAY_LEN(w->open)) {
+        link_answer_empty(ctx, w, shift_open(w).handle);
+    }
+    w->open[w->open_count++] = (struct open_turn){.handle = handle, .turn_seq = turn_seq};
+    if (w->out_urgent > 0 || w->open_count > 1) {
+        note_talker(ctx->core, w);
+    }
+    link_timer_set(ctx->core, w, TIMER_ANSWER, ctx->now->mono_ms + w->config.heartbeat_ms);
+}
+
+void
+link_repeat(struct ctx *ctx, struct worker *w, uint64_t handle, uint64_t turn_seq)
+{
+    for (const struct batch *b = w->batches; b != NULL; b = b->next) {
+        if (b->turn_seq == turn_seq) {
+            give_batch(ctx, w, b, handle);
+            return;
+        }
+    }
+    for (uint32_t i = 0; i < w->open_count; i++) {
+        if (w->open[i].turn_seq == turn_seq) {
+            /* The connection it came by may be gone: the new one waits in its place. */
+            uint64_t old = w->open[i].handle;
+            w->open[i].handle = handle;
+            link_answer_empty(ctx, w, old);
+            return;
+        }
+    }
+    link_answer_empty(ctx, w, handle);
+}
+
+void
+link_acked(struct worker *w, uint64_t command_seq)
+{
+    while (w->batches != NULL && w->batches->command_seq <= command_seq) {
+        struct batch *b = w->batches;
+        w->batches = b->next;
+        free_batch(b);
+    }
+    if (w->is_retracting && w->retract_seq != 0 && w->retract_seq <= command_seq) {
+        w->is_retracting = false;
+        w->retract_seq = 0;
+    }
+}
+
+void
+link_receipt(struct core *core, struct worker *w, uint64_t turn_seq)
+{
+    if (w->receipt_count == RECEIPTS_MAX) {
+        w->receipt_count--; /* the newest two become one: acknowledged a little later */
+    }
+    w->receipts[w->receipt_count++] = (struct receipt){.turn_seq = turn_seq, .seq = core->last_seq};
+}
+
+void
+link_heartbeat(struct ctx *ctx, struct worker *w)
+{
+    while (w->open_count > 0) {
+        link_answer_empty(ctx, w, shift_open(w).handle);
+    }
+}
+
+void
+link_refuse(struct ctx *ctx, hq_worker_id worker, uint64_t handle, int code, const char *text)
+{
+    struct effect *e = effects_add(ctx->fx, EFFECT_TURN, EFFECT_NOW, ctx->core->last_seq);
+    e->u.turn = (struct turn_answer){.handle = handle, .worker = worker, .code = code, .text = hq_str_from(text)};
+}
+
+void
+link_refuse_open(struct ctx *ctx, struct worker *w)
+{
+    while (w->open_count > 0) {
+        struct open_turn t = shift_open(w);
+        link_refuse(ctx, w->id, t.handle, -ESTALE, "The worker is not registered.");
+    }
+    if (w->early != NULL) {
+        link_refuse(ctx, w->id, w->early->turn.handle, -ESTALE, "The worker is not registered.");
+        free(w->early->blob);
+        free(w->early);
+        w->early = NULL;
+    }
+}
+
+void
+link_farewell(struct ctx *ctx, struct worker *w, uint64_t handle, uint64_t turn_seq)
+{
+    struct turn_answer *a = add_answer(ctx, w, handle, EFFECT_AFTER_COMMIT);
+    a->ack_turn_seq = turn_seq;
+}
+
+void
+link_clear(struct core *core, struct worker *w)
+{
+    free_list(&w->out);
+    w->out_urgent = 0;
+    while (w->batches != NULL) {
+        struct batch *b = w->batches;
+        w->batches = b->next;
+        free_batch(b);
+    }
+    if (w->early != NULL) {
+        free(w->early->blob);
+        free(w->early);
+        w->early = NULL;
+    }
+    w->open_count = 0;
+    w->receipt_count = 0;
+    w->receipt_acked = 0;
+    w->is_retracting = false;
+    w->retract_seq = 0;
+    w->block_count = 0;
+    hq_map_clear(&w->bodies);
+    hq_map_clear(&w->confirmed);
+    for (enum timer_kind k = TIMER_SILENT; k < WORKER_TIMERS; k++) {
+        link_timer_clear(core, w, k);
+    }
+}
+
+/* ---- timers */
+void
+link_timer_set(struct core *core, struct worker *w, enum timer_kind kind, hq_ms at_ms)
+{
+    hq_heap_set(&core->timers, &w->timers[kind].node, at_ms, w->id.v);
+}
+
+void
+link_timer_clear(struct core *core, struct worker *w, enum timer_kind kind)
+{
+    hq_heap_remove(&core->timers, &w->timers[kind].node);
+}

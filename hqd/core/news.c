@@ -1,0 +1,257 @@
+#include "hqd/core/news.h"
+
+#include "common/mem.h"
+#include "hqd/core/cancel.h"
+#include "hqd/core/job.h"
+#include "hqd/core/worker.h"
+
+#define MEAN_SHIFT 2 /* a new mean duration counts a quarter */
+
+/* ---- filter */
+struct filter {
+    const struct job *job;
+    const struct worker *w;
+    uint32_t instance;
+    bool only_assigned;
+};
+
+static bool
+is_true(const struct filter *f, struct task_page *p, uint32_t at)
+{
+    unsigned char state = page_state(p)[at];
+    return (state == TASK_ASSIGNED || (state == TASK_RUNNING && !f->only_assigned)) &&
+           page_worker(p)[at] == f->w->id.v && page_instance(p)[at] == f->instance;
+}
+
+static uint64_t
+count_true(const struct filter *f, const struct hq_ranges *ids)
+{
+    uint64_t n = 0;
+    struct job_walk walk;
+    job_walk_init(&walk, f->job, ids);
+    while (job_walk_next(&walk)) {
+        struct task_page *p = task_table_peek(&f->job->tasks, walk.pos);
+        for (uint32_t i = 0; p != NULL && i < walk.count; i++) {
+            n += is_true(f, p, walk.pos % TASK_PAGE_TASKS + i);
+        }
+    }
+    return n;
+}
+
+struct sieve {
+    struct idlist ids;
+    int64_t *started;
+    uint64_t *duration;
+    uint64_t count;
+    hq_wall_ms last_ms; /* start of the task kept last */
+};
+
+static void
+keep(struct sieve *s, hq_task_ix id, hq_wall_ms start_ms, const uint64_t *duration)
+{
+    idlist_add(&s->ids, id, 1, 1);
+    if (s->started != NULL) {
+        s->started[s->count] = start_ms - s->last_ms;
+        s->last_ms = start_ms;
+    }
+    if (duration != NULL) {
+        s->duration[s->count] = *duration;
+    }
+    s->count++;
+}
+
+uint64_t
+news_filter(struct ctx *ctx, const struct job *job, const struct worker *w, uint32_t instance, bool only_assigned,
+            struct hq_ranges *ids, struct task_times *times)
+{
+    struct filter f = {.job = job, .w = w, .instance = instance, .only_assigned = only_assigned};
+    uint64_t size = hq_ranges_size(ids);
+    uint64_t good = count_true(&f, ids);
+    HQ_ASSERT(times == NULL || times->count == size);
+    if (good == size || good == 0) {
+        return good;
+    }
+    struct hq_arena *arena = &ctx->fx->arena;
+    struct sieve s = {.ids.arena = arena};
+    if (times != NULL) {
+        s.last_ms = times->base_ms;
+        s.started = hq_arena_array(arena, good, sizeof(*s.started));
+        s.duration = times->duration_ms == NULL ? NULL : hq_arena_array(arena, good, sizeof(*s.duration));
+    }
+    hq_wall_ms start_ms = times == NULL ? 0 : times->base_ms;
+    uint64_t k = 0;
+    struct hq_ranges_iter it = hq_ranges_iter(ids);
+    for (uint32_t id; hq_ranges_next(&it, &id); k++) {
+        uint32_t pos;
+        start_ms += times == NULL ? 0 : times->started[k];
+        struct task_page *p = idset_find(&job->ids, id, &pos) ? task_table_peek(&job->tasks, pos) : NULL;
+        if (p != NULL && is_true(&f, p, pos % TASK_PAGE_TASKS) && s.count < good) {
+            keep(&s, id, start_ms, times == NULL || times->duration_ms == NULL ? NULL : &times->duration_ms[k]);
+        }
+    }
+    *ids = s.ids.r;
+    if (times != NULL) {
+        *times = (struct task_times){
+            .base_ms = times->base_ms, .started = s.started, .duration_ms = s.duration, .count = s.count};
+    }
+    return s.count;
+}
+
+/* ---- measurements: what prefill goes by */
+static void
+measure(struct ctx *ctx, struct worker *w, const struct job *job, const struct tasks_finished *g, uint64_t n)
+{
+    uint32_t pos;
+    if (!idset_find(&job->ids, g->ids.v[0].first, &pos)) {
+        return;
+    }
+    struct worker_use *use = worker_use_find(w, job_node(job, pos)->cls, g->variant);
+    if (use == NULL) {
+        return;
+    }
+    uint64_t sum = 0;
+    for (size_t i = 0; i < g->times.count; i++) {
+        sum += g->times.duration_ms[i];
+    }
+    int64_t mean_x16 = (int64_t)(sum * 16 / n);
+    use->mean_ms_x16 =
+        use->mean_ms_x16 < 0 ? mean_x16 : use->mean_ms_x16 + (mean_x16 - use->mean_ms_x16) / (1 << MEAN_SHIFT);
+    use->ended_count += n;
+    if (use->rate_from_ms == 0) {
+        use->rate_from_ms = ctx->now->mono_ms;
+    }
+}
+
+/* ---- groups */
+static void
+take_started(struct ctx *ctx, struct worker *w, const struct tasks_started *g)
+{
+    struct job *job = core_job(ctx->core, g->job.v);
+    struct record rec = {.kind = RECORD_TASKS_STARTED, .u.tasks_started = {.worker = w->id, .tasks = *g}};
+    struct tasks_started *to = &rec.u.tasks_started.tasks;
+    if (job == NULL || news_filter(ctx, job, w, g->instance, true, &to->ids, &to->times) == 0) {
+        return;
+    }
+    uint32_t pos;
+    const struct gang *gang = w->is_root && idset_find(&job->ids, to->ids.v[0].first, &pos) ? job_gang(job, pos) : NULL;
+    if (gang != NULL) {
+        rec.u.tasks_started.nodes = gang->nodes;
+        rec.u.tasks_started.node_count = gang->node_count;
+    }
+    core_emit(ctx, &rec);
+}
+
+static void
+take_finished(struct ctx *ctx, struct worker *w, const struct tasks_finished *g)
+{
+    struct job *job = core_job(ctx->core, g->job.v);
+    struct record rec = {.kind = RECORD_TASKS_FINISHED, .u.tasks_finished = {.worker = w->id, .tasks = *g}};
+    struct tasks_finished *to = &rec.u.tasks_finished.tasks;
+    uint64_t n = job == NULL ? 0 : news_filter(ctx, job, w, g->instance, false, &to->ids, &to->times);
+    if (n > 0) {
+        core_emit(ctx, &rec);
+        measure(ctx, w, job, to, n);
+    }
+}
+
+static void
+take_failed(struct ctx *ctx, struct worker *w, const struct task_failed *g)
+{
+    struct job *job = core_job(ctx->core, g->job.v);
+    struct hq_range one = {.first = g->task, .count = 1, .step = 1};
+    struct hq_ranges ids = {.v = &one, .count = 1};
+    if (job != NULL && news_filter(ctx, job, w, g->instance, false, &ids, NULL) == 1) {
+        cancel_fail(ctx, job, w->id, g);
+    }
+}
+
+static void
+block(struct worker *w, const struct cls *cls, uint32_t variant, bool is_forever)
+{
+    for (size_t i = 0; i < w->block_count; i++) {
+        if (w->blocks[i].cls == cls && w->blocks[i].variant == variant) {
+            w->blocks[i].is_forever = w->blocks[i].is_forever || is_forever;
+            return;
+        }
+    }
+    hq_xgrow(&w->blocks, &w->block_cap, w->block_count + 1, sizeof(*w->blocks));
+    w->blocks[w->block_count++] = (struct worker_block){.cls = cls, .variant = variant, .is_forever = is_forever};
+}
+
+/* Something ended there: what was turned down for the lack of a fitting set of indices may fit now. */
+static void
+unblock(struct worker *w)
+{
+    for (size_t i = 0; i < w->block_count; i++) {
+        if (!w->blocks[i].is_forever) {
+            w->blocks[i--] = w->blocks[--w->block_count];
+        }
+    }
+}
+
+static void
+take_returned(struct ctx *ctx, struct worker *w, const struct tasks_returned *g)
+{
+    struct job *job = core_job(ctx->core, g->job.v);
+    struct record rec = {.kind = RECORD_TASKS_UNASSIGNED};
+    rec.u.tasks_unassigned = (struct record_tasks_unassigned){.worker = w->id, .job = g->job, .ids = g->ids};
+    if (job == NULL || news_filter(ctx, job, w, g->instance, true, &rec.u.tasks_unassigned.ids, NULL) == 0) {
+        return;
+    }
+    if (g->reason != RETURN_REASON_RETRACTED) {
+        uint32_t pos;
+        if (idset_find(&job->ids, rec.u.tasks_unassigned.ids.v[0].first, &pos)) {
+            struct task_page *p = task_table_page(&job->tasks, pos);
+            block(w, job_node(job, pos)->cls, page_variant(p)[pos % TASK_PAGE_TASKS],
+                  g->reason == RETURN_REASON_NO_TIME);
+        }
+    }
+    core_emit(ctx, &rec);
+}
+
+static void
+take_notify(struct ctx *ctx, struct worker *w, const struct task_notify *g)
+{
+    if (core_job(ctx->core, g->job.v) == NULL) {
+        return;
+    }
+    struct record rec = {.kind = RECORD_TASK_NOTIFIED, .u.task_notified = {.worker = w->id, .notify = *g}};
+    core_publish(ctx, &rec);
+}
+
+static void
+take_overview(struct ctx *ctx, struct worker *w, const struct overview *o)
+{
+    struct record rec = {.kind = RECORD_WORKER_OVERVIEW, .u.worker_overview = {.worker = w->id, .overview = *o}};
+    if (w->config.overview_ms != 0) {
+        core_emit(ctx, &rec); /* asked for when the worker was started: kept */
+    } else {
+        core_publish(ctx, &rec);
+    }
+}
+
+void
+news_take(struct ctx *ctx, struct worker *w, const struct input_turn *t)
+{
+    for (size_t i = 0; i < t->started_count; i++) {
+        take_started(ctx, w, &t->started[i]);
+    }
+    for (size_t i = 0; i < t->finished_count; i++) {
+        take_finished(ctx, w, &t->finished[i]);
+    }
+    for (size_t i = 0; i < t->failed_count; i++) {
+        take_failed(ctx, w, &t->failed[i]);
+    }
+    if (t->finished_count + t->failed_count > 0) {
+        unblock(w);
+    }
+    for (size_t i = 0; i < t->returned_count; i++) {
+        take_returned(ctx, w, &t->returned[i]);
+    }
+    for (size_t i = 0; i < t->notify_count; i++) {
+        take_notify(ctx, w, &t->notifies[i]);
+    }
+    if (t->overview != NULL) {
+        take_overview(ctx, w, t->overview);
+    }
+}

@@ -1,0 +1,176 @@
+#include "hqd/sched/gang.h"
+
+#include "hqd/core/job.h"
+#include "hqd/core/link.h"
+#include "hqd/core/worker.h"
+#include "hqd/sched/fit.h"
+#include "hqd/sched/ready.h"
+
+#include <stdlib.h>
+
+bool
+gang_begin(struct core *core)
+{
+    bool any = false;
+    for (uint32_t i = 0; i < core->active_count; i++) {
+        any = any || core->active[i]->is_gang;
+    }
+    for (size_t i = 0; core->has_reservation && i < core->worker_count; i++) {
+        if (core->workers[i]->is_reserved) {
+            core->workers[i]->is_reserved = false;
+            worker_dirty(core, core->workers[i]);
+        }
+    }
+    core->has_reservation = false;
+    return any;
+}
+
+static bool
+is_planned_for(const struct worker *w)
+{
+    for (uint32_t i = 0; i < w->use_count; i++) {
+        if (w->uses[i].planned > 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool
+is_able(const struct pass *p, const struct worker *w, const struct cls *cls)
+{
+    return worker_is_ready(w) && !fit_is_blocked(w, cls, 0) && fit_time(&cls->variants[0], w, p->ctx->now->wall_ms);
+}
+
+static bool
+is_free(const struct worker *w)
+{
+    return worker_is_idle(w) && !w->is_reserved && !is_planned_for(w);
+}
+
+static uint32_t
+count_group(const struct pass *p, const struct cls *cls, uint32_t group, bool only_free)
+{
+    uint32_t n = 0;
+    for (size_t i = 0; i < p->core->worker_count; i++) {
+        const struct worker *w = p->core->workers[i];
+        n += w->group == group && is_able(p, w, cls) && (!only_free || is_free(w));
+    }
+    return n;
+}
+
+static bool
+is_group_reserved(const struct pass *p, uint32_t group)
+{
+    for (size_t i = 0; i < p->core->worker_count; i++) {
+        if (p->core->workers[i]->group == group && p->core->workers[i]->is_reserved) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void
+start(struct pass *p, struct cls *cls, uint32_t group)
+{
+    struct ctx *ctx = p->ctx;
+    struct ready_node *node = ready_front(cls);
+    struct job *job = node->job;
+    uint32_t pos = posset_range(&node->set, 0)->first;
+    uint32_t n_nodes = cls->variants[0].n_nodes;
+    uint32_t *nodes = hq_arena_array(&ctx->fx->arena, n_nodes, sizeof(*nodes));
+    uint32_t n = 0;
+    for (size_t i = 0; i < p->core->worker_count && n < n_nodes; i++) {
+        const struct worker *w = p->core->workers[i];
+        if (w->group == group && is_able(p, w, cls) && is_free(w)) {
+            nodes[n++] = w->id.v;
+        }
+    }
+    struct idlist ids = {.arena = &ctx->fx->arena};
+    uint32_t instance = pass_instance(job, pos);
+    job_add_ids(job, pos, 1, &ids);
+    struct record rec = {.kind = RECORD_TASKS_ASSIGNED};
+    rec.u.tasks_assigned = (struct record_tasks_assigned){
+        .worker = {nodes[0]}, .job = job->id, .instance = instance, .ids = ids.r, .nodes = nodes, .node_count = n};
+    core_emit(ctx, &rec);
+    link_assign(p->core, core_worker(p->core, nodes[0]),
+                &(struct link_assign){.job = job,
+                                      .desc_id = job_desc_id(job, pos),
+                                      .instance = instance,
+                                      .ids = ids.r,
+                                      .is_gang = true,
+                                      .gang_pos = pos});
+    cls->left--;
+}
+
+static bool
+try_start(struct pass *p, struct cls *cls)
+{
+    for (uint32_t g = 0; g < p->core->group_count; g++) {
+        if (count_group(p, cls, g, true) >= cls->variants[0].n_nodes) {
+            start(p, cls, g);
+            return true;
+        }
+    }
+    return false;
+}
+
+static int
+cmp_held(const void *pa, const void *pb)
+{
+    const struct worker *a = *(struct worker *const *)pa;
+    const struct worker *b = *(struct worker *const *)pb;
+    bool a_gang = a->gang_job.v != 0;
+    bool b_gang = b->gang_job.v != 0;
+    if (a_gang != b_gang) {
+        return a_gang ? 1 : -1;
+    }
+    if (a->held != b->held) {
+        return a->held < b->held ? -1 : 1;
+    }
+    return a->id.v < b->id.v ? -1 : a->id.v > b->id.v;
+}
+
+/* Idle ones first, so that a reservation that is half full does not move away from what it has. */
+static void
+reserve(struct pass *p, const struct cls *cls, uint32_t group)
+{
+    struct worker **v = hq_arena_array(&p->ctx->fx->arena, p->core->worker_count, sizeof(struct worker *));
+    size_t n = 0;
+    for (size_t i = 0; i < p->core->worker_count; i++) {
+        struct worker *w = p->core->workers[i];
+        if (w->group == group && is_able(p, w, cls)) {
+            v[n++] = w;
+        }
+    }
+    qsort(v, n, sizeof(struct worker *), cmp_held);
+    for (size_t i = 0; i < n && i < cls->variants[0].n_nodes; i++) {
+        v[i]->is_reserved = true;
+        p->core->has_reservation = true;
+    }
+}
+
+void
+gang_level(struct pass *p, uint32_t from, uint32_t to)
+{
+    for (uint32_t i = from; i < to; i++) {
+        struct cls *cls = p->core->active[i];
+        uint32_t before = p->core->active_count;
+        while (cls->is_gang && cls->left > 0 && try_start(p, cls)) {
+        }
+        if (p->core->active_count < before) { /* its last task has started: the class left the list */
+            i--;
+            to--;
+            continue;
+        }
+        if (!cls->is_gang || cls->left == 0) {
+            continue;
+        }
+        for (uint32_t g = 0; g < p->core->group_count; g++) {
+            if (count_group(p, cls, g, false) >= cls->variants[0].n_nodes && !is_group_reserved(p, g)) {
+                reserve(p, cls, g);
+                break;
+            }
+        }
+    }
+}
