@@ -8,6 +8,7 @@
 
 #include "proto/common.pb-c.h"
 
+#include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -30,6 +31,8 @@ client_get(struct hq_cli *cli)
 {
     if (cli->client == NULL) {
         cli->client = hq_arena_alloc(&cli->arena, sizeof *cli->client);
+        /* Ids are never used twice by anybody: hqd answers a known one from its record. */
+        randombytes_buf(&cli->client->request_id, sizeof cli->client->request_id);
     }
     return cli->client;
 }
