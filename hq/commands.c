@@ -112,6 +112,10 @@ static const struct hq_command task_commands[] = {
      .help = "Tells why a task runs or does not run.",
      OPTS(task_explain_opts, TASK_EXPLAIN_OPTS, task_explain_args),
      .run = cmd_task_explain_run},
+    {.name = "notify",
+     .help = "Sends a message to those who follow the job; run inside a task.",
+     OPTS(task_notify_opts, TASK_NOTIFY_OPTS, task_notify_args),
+     .run = cmd_task_notify_run},
 };
 
 static const struct hq_command worker_commands[] = {
