@@ -117,9 +117,9 @@ start_threads(struct journal *j, struct hq_err *err)
     sigset_t old;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &old);
-    int rc = pthread_create(&j->writer, NULL, journal_writer_main, j);
+    int rc = pthread_create(&j->workers[0], NULL, journal_worker_main, j);
     if (rc == 0) {
-        rc = pthread_create(&j->syncer, NULL, journal_syncer_main, j);
+        rc = pthread_create(&j->workers[1], NULL, journal_worker_main, j);
         HQ_ASSERT(rc == 0); /* start-up only: with one thread there is memory for three */
         rc = pthread_create(&j->reader, NULL, journal_reader_main, j);
         HQ_ASSERT(rc == 0);
@@ -144,8 +144,7 @@ journal_create(struct journal **ret, const struct journal_conf *conf, struct hq_
     pthread_condattr_t attr;
     pthread_condattr_init(&attr);
     pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    pthread_cond_init(&j->wake_writer, &attr);
-    pthread_cond_init(&j->wake_syncer, &attr);
+    pthread_cond_init(&j->wake_worker, &attr);
     pthread_cond_init(&j->wake_reader, &attr);
     pthread_cond_init(&j->progress, &attr);
     pthread_condattr_destroy(&attr);
@@ -173,14 +172,13 @@ journal_destroy(struct journal *j)
     if (j->has_threads) {
         pthread_mutex_lock(&j->mu);
         j->is_stopping = true;
-        pthread_cond_broadcast(&j->wake_writer);
-        pthread_cond_broadcast(&j->wake_syncer);
+        pthread_cond_broadcast(&j->wake_worker);
         pthread_cond_broadcast(&j->wake_reader);
         pthread_cond_broadcast(&j->progress);
         pthread_mutex_unlock(&j->mu);
         pthread_join(j->reader, NULL);
-        pthread_join(j->writer, NULL);
-        pthread_join(j->syncer, NULL);
+        pthread_join(j->workers[0], NULL);
+        pthread_join(j->workers[1], NULL);
         if (j->is_pruning) {
             pthread_join(j->pruner, NULL);
         }
@@ -200,8 +198,7 @@ journal_destroy(struct journal *j)
         (void)close(j->fd);
     }
     pthread_mutex_destroy(&j->mu);
-    pthread_cond_destroy(&j->wake_writer);
-    pthread_cond_destroy(&j->wake_syncer);
+    pthread_cond_destroy(&j->wake_worker);
     pthread_cond_destroy(&j->wake_reader);
     pthread_cond_destroy(&j->progress);
     journal_index_fini(&j->index);
@@ -218,12 +215,13 @@ journal_append(struct journal *j, uint64_t seq, struct hq_str body)
 }
 
 void
-journal_submit(struct journal *j, bool with_commit)
+journal_submit(struct journal *j, bool with_commit, bool tell_written)
 {
-    if (j->open.len == 0 && !with_commit) {
+    if (j->open.len == 0 && !with_commit && !tell_written) {
         return;
     }
     pthread_mutex_lock(&j->mu);
+    bool has_work = j->open.len > 0;
     if (j->open.len > 0) {
         struct journal_chunk *c = j->spare != NULL ? j->spare : hq_xalloc(sizeof *c);
         j->spare = NULL;
@@ -237,11 +235,19 @@ journal_submit(struct journal *j, bool with_commit)
         j->open_before_seq = j->appended_seq;
         j->pending_bytes += c->bytes.len;
         TAILQ_INSERT_TAIL(&j->chunks, c, link);
-        pthread_cond_signal(&j->wake_writer);
     }
     if (with_commit && j->want_seq < j->appended_seq) {
         j->want_seq = j->appended_seq;
-        pthread_cond_signal(&j->wake_syncer);
+        has_work = true;
+    }
+    if (tell_written) {
+        j->tell_written_seq = j->appended_seq;
+        if (j->written_seq >= j->tell_written_seq) {
+            journal_post_progress_thr(j); /* written between the loop's last look and now */
+        }
+    }
+    if (has_work) {
+        journal_wake_worker(j);
     }
     pthread_mutex_unlock(&j->mu);
 }
@@ -322,7 +328,7 @@ journal_refuses(struct journal *j, struct hq_err *ret_why)
 int
 journal_finish(struct journal *j, hq_ms wait_ms, struct hq_err *err)
 {
-    journal_submit(j, true);
+    journal_submit(j, true, false);
     struct timespec until;
     clock_gettime(CLOCK_MONOTONIC, &until);
     until.tv_sec += wait_ms / 1000;

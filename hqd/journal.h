@@ -4,7 +4,8 @@
  *            mean (prune asks a function which ones to keep).
  * Ownership  append copies the body. The path, its ".N" older files and its ".new"/".tmp" are the journal's alone.
  * Threads    all functions on the loop's thread unless their name ends in _thr; they never block but for create and
- *            finish. Threads of its own: one writes, one calls fdatasync, one reads, and one for each prune.
+ *            finish. Threads of its own: two that write and call fdatasync (at most one does each at a time, so that a
+ *            write need not wait for the disk), one reads, and one for each prune.
  * Units      offsets and sizes in bytes, times in ms, seq counts from 1.
  * Errors     negative errno of create. Later failures never lose a record: it stays in memory until a new file has it;
  *            journal_failing() says why it waits.
@@ -68,8 +69,9 @@ void journal_destroy(struct journal *j);
 
 /* Adds a record to the present batch. seq grows; gaps are kept. */
 void journal_append(struct journal *j, uint64_t seq, struct hq_str body);
-/* Hands the batch to the threads. with_commit: fdatasync as soon as it is written. */
-void journal_submit(struct journal *j, bool with_commit);
+/* Hands the batch to the threads. with_commit: fdatasync as soon as it is written, then on_progress. tell_written:
+ * on_progress as soon as it is written; each call of it wakes the loop, so it is asked for only when something waits. */
+void journal_submit(struct journal *j, bool with_commit, bool tell_written);
 uint64_t journal_appended_seq(const struct journal *j);  /* newest record given */
 uint64_t journal_written_seq(struct journal *j);
 uint64_t journal_committed_seq(struct journal *j);

@@ -2,7 +2,7 @@
  *
  * Purpose    journal.c (the loop's side), journal_writer.c (writing, fdatasync, a new file after a failure),
  *            journal_reader.c (reading and prune). Nobody else includes this.
- * Threads    "mu" = under the mutex; "loop", "writer" = that thread alone.
+ * Threads    "mu" = under the mutex; "loop" = that thread alone; "writer" = whoever has set is_writing.
  */
 #ifndef HQ_HQD_JOURNAL_IMPL_H
 #define HQ_HQD_JOURNAL_IMPL_H
@@ -37,8 +37,7 @@ struct journal_switch { /* a pruned file that waits for the writer */
 struct journal {
     struct journal_conf conf;  /* const after create */
     char *path;                /* const */
-    pthread_t writer;
-    pthread_t syncer;
+    pthread_t workers[2];      /* equals: each takes what is to be done, writing before syncing */
     pthread_t reader;
     bool has_threads;
 
@@ -48,8 +47,7 @@ struct journal {
     uint64_t appended_seq;
 
     pthread_mutex_t mu;
-    pthread_cond_t wake_writer;
-    pthread_cond_t wake_syncer;
+    pthread_cond_t wake_worker; /* there may be something to do */
     pthread_cond_t wake_reader;
     pthread_cond_t progress;   /* for journal_finish, recovery and prune */
     /* mu */
@@ -63,8 +61,11 @@ struct journal {
     uint64_t synced_bytes;        /* of the live file */
     struct hq_record_head head;   /* of the live file */
     struct journal_index index;
-    int fd;                       /* written by the writer only */
-    bool is_syncing;
+    int fd;                       /* changed by the writer only */
+    unsigned idle_workers;
+    bool is_writing;              /* one at a time: writing, making a new file, switching to a pruned one */
+    bool is_syncing;              /* one at a time, beside a writer */
+    uint64_t tell_written_seq;    /* the loop waits for records up to here to be written; 0 = for none */
     bool is_posted;               /* on_progress is on its way */
     bool is_failing;
     bool is_lost;
@@ -79,12 +80,14 @@ struct journal {
     /* writer */
     uint64_t marked_bytes;        /* last offset that a mark has named */
     hq_ms wrote_at_ms;
-    hq_ms retry_ms;               /* pause before the next attempt at a new file */
+    hq_ms retry_ms;               /* pause between two attempts at a new file */
+    hq_ms retry_at_ms;            /* mu: when the next one is due */
 };
 
 void journal_post_progress_thr(struct journal *j); /* mu held */
-void *journal_writer_main(void *arg);
-void *journal_syncer_main(void *arg);
+void *journal_worker_main(void *arg);
+/* mu held: there is something to do. */
+void journal_wake_worker(struct journal *j);
 void *journal_reader_main(void *arg);
 /* Writes all of it; negative errno. */
 int journal_write_all_thr(int fd, struct hq_str bytes, struct hq_err *err);

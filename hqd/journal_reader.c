@@ -251,7 +251,7 @@ prune_thr(struct journal *j, struct journal_prune *p, struct journal_switch *s)
     }
     pthread_mutex_lock(&j->mu);
     j->pruned = s;
-    pthread_cond_signal(&j->wake_writer);
+    journal_wake_worker(j);
     while (!s->is_done && !j->is_stopping) {
         pthread_cond_wait(&j->progress, &j->mu);
     }
@@ -262,8 +262,7 @@ prune_thr(struct journal *j, struct journal_prune *p, struct journal_switch *s)
     if (!s->is_done) {
         j->pruned = NULL;
     }
-    pthread_cond_signal(&j->wake_syncer);
-    pthread_cond_signal(&j->wake_writer);
+    journal_wake_worker(j);
     pthread_mutex_unlock(&j->mu);
     return rc;
 }

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/file.h>
+#include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -86,6 +87,37 @@ journal_new_file_thr(const char *path, const struct hq_record_head *head, struct
     return fd;
 }
 
+void
+journal_wake_worker(struct journal *j)
+{
+    if (j->idle_workers > 0) {
+        pthread_cond_signal(&j->wake_worker);
+    }
+}
+
+/* Both, in one call where the system takes them whole. */
+static int
+write_both(int fd, struct hq_str head, struct hq_str rest, struct hq_err *err)
+{
+    struct iovec iov[2] = {{.iov_base = (void *)(uintptr_t)head.ptr, .iov_len = head.len},
+                           {.iov_base = (void *)(uintptr_t)rest.ptr, .iov_len = rest.len}};
+    ssize_t n;
+    while ((n = writev(fd, iov, 2)) < 0 && errno == EINTR) {
+    }
+    if (n < 0) {
+        return hq_err_sys(err, -errno, "Journal cannot be written");
+    }
+    size_t done = (size_t)n;
+    if (done < head.len) {
+        int rc = journal_write_all_thr(fd, hq_str_sub(head, done, head.len), err);
+        if (rc < 0) {
+            return rc;
+        }
+        done = head.len;
+    }
+    return journal_write_all_thr(fd, hq_str_sub(rest, done - head.len, rest.len), err);
+}
+
 /* mu held: batches that a commit covers are not needed any more. */
 static void
 drop_committed(struct journal *j)
@@ -110,20 +142,23 @@ static void
 set_failing(struct journal *j, const struct hq_err *why)
 {
     if (!j->is_failing) {
-        j->retry_ms = 0; /* the first attempt at a new file comes at once */
+        j->retry_ms = 0;
+        j->retry_at_ms = 0; /* the first attempt at a new file comes at once */
     }
     j->is_failing = true;
     j->why = *why;
-    pthread_cond_signal(&j->wake_writer);
+    journal_wake_worker(j);
     journal_post_progress_thr(j);
 }
 
-/* mu held: waits for work at most until `ms` from now (negative: no bound). */
+/* mu held: waits for something to do, at most `ms` (negative: no bound). */
 static void
-wait_ms(struct journal *j, pthread_cond_t *cond, hq_ms ms)
+wait_work(struct journal *j, hq_ms ms)
 {
+    j->idle_workers++;
     if (ms < 0) {
-        pthread_cond_wait(cond, &j->mu);
+        pthread_cond_wait(&j->wake_worker, &j->mu);
+        j->idle_workers--;
         return;
     }
     struct timespec until;
@@ -131,7 +166,8 @@ wait_ms(struct journal *j, pthread_cond_t *cond, hq_ms ms)
     int64_t ns = until.tv_nsec + (ms % 1000) * 1000000;
     until.tv_sec += ms / 1000 + ns / 1000000000;
     until.tv_nsec = ns % 1000000000;
-    pthread_cond_timedwait(cond, &j->mu, &until);
+    pthread_cond_timedwait(&j->wake_worker, &j->mu, &until);
+    j->idle_workers--;
 }
 
 /* Everything behind the last commit, in a file that nobody has ever written to. mu not held; nobody else uses fd. */
@@ -147,7 +183,7 @@ write_new_file(struct journal *j, const char *tmp, const struct hq_record_head *
     uint64_t bytes = HQ_RECORD_HEAD_BYTES;
     uint64_t seq = head->first_seq - 1;
     pthread_mutex_lock(&j->mu);
-    struct journal_chunk *c = TAILQ_FIRST(&j->chunks); /* only this thread and the syncer (idle now) remove chunks */
+    struct journal_chunk *c = TAILQ_FIRST(&j->chunks); /* nobody removes chunks while we write and nobody syncs */
     pthread_mutex_unlock(&j->mu);
     int rc = 0;
     while (c != NULL && rc == 0) {
@@ -243,6 +279,7 @@ recover(struct journal *j)
     if (rc < 0) {
         j->why = err;
         j->retry_ms = j->retry_ms == 0 ? RETRY_MS_MIN : HQ_MIN(j->retry_ms * 2, (hq_ms)RETRY_MS_MAX);
+        j->retry_at_ms = hq_clock_ms() + j->retry_ms;
         return;
     }
     j->written_seq = j->committed_seq = seq;
@@ -295,10 +332,7 @@ write_chunk(struct journal *j, struct journal_chunk *c)
     int fd = j->fd;
     pthread_mutex_unlock(&j->mu);
     struct hq_err err = {0};
-    int rc = mark.len == 0 ? 0 : journal_write_all_thr(fd, hq_buf_view(&mark), &err);
-    if (rc == 0) {
-        rc = journal_write_all_thr(fd, hq_buf_view(&c->bytes), &err);
-    }
+    int rc = write_both(fd, hq_buf_view(&mark), hq_buf_view(&c->bytes), &err);
     pthread_mutex_lock(&j->mu);
     j->wrote_at_ms = hq_clock_ms();
     if (rc < 0) {
@@ -312,10 +346,10 @@ write_chunk(struct journal *j, struct journal_chunk *c)
     j->file_bytes += mark.len + c->bytes.len;
     j->written_seq = c->last_seq;
     c->is_written = true;
-    if (j->want_seq > j->committed_seq) {
-        pthread_cond_signal(&j->wake_syncer);
+    if (j->tell_written_seq != 0 && j->written_seq >= j->tell_written_seq) {
+        j->tell_written_seq = 0;
+        journal_post_progress_thr(j);
     }
-    journal_post_progress_thr(j);
 }
 
 /* Copies the records that came since the prune read the file, and puts the pruned file in its place. mu held. */
@@ -392,66 +426,79 @@ switch_files(struct journal *j)
     journal_post_progress_thr(j);
 }
 
-void *
-journal_writer_main(void *arg)
+/* mu held. One piece of work that only one thread may do at a time; false: there is none, *ret_wait_ms = until when. */
+static bool
+write_work(struct journal *j, hq_ms *ret_wait_ms)
 {
-    struct journal *j = arg;
-    pthread_mutex_lock(&j->mu);
-    while (!j->is_stopping) {
-        struct journal_chunk *c = first_unwritten(j);
-        if (j->is_lost) {
-            wait_ms(j, &j->wake_writer, -1);
-        } else if (j->is_failing) {
-            if (j->retry_ms > 0) {
-                wait_ms(j, &j->wake_writer, j->retry_ms);
-            }
-            if (!j->is_stopping && still_ours(j)) {
-                recover(j);
-            }
-        } else if (j->pruned != NULL) {
-            switch_files(j);
-        } else if (c != NULL) {
-            if (still_ours(j)) {
-                write_chunk(j, c);
-            }
-        } else {
-            wait_ms(j, &j->wake_writer, -1);
+    struct journal_chunk *c = first_unwritten(j);
+    bool is_retry_due = j->is_failing && hq_clock_ms() >= j->retry_at_ms;
+    if (j->is_writing || j->is_lost) {
+        return false;
+    }
+    if (j->is_failing && !is_retry_due) {
+        *ret_wait_ms = HQ_MAX(j->retry_at_ms - hq_clock_ms(), (hq_ms)1);
+        return false;
+    }
+    if (!j->is_failing && j->pruned == NULL && c == NULL) {
+        return false;
+    }
+    j->is_writing = true;
+    if (j->is_failing) {
+        if (still_ours(j)) {
+            recover(j);
         }
+    } else if (j->pruned != NULL) {
+        switch_files(j);
+    } else if (still_ours(j)) {
+        write_chunk(j, c);
+    }
+    j->is_writing = false;
+    return true;
+}
+
+/* mu held. One fdatasync for all that was written by now. */
+static bool
+sync_work(struct journal *j)
+{
+    bool has_work = j->want_seq > j->committed_seq && j->written_seq > j->committed_seq && !j->is_failing &&
+                    !j->is_lost && j->pruned == NULL && !j->is_syncing;
+    if (!has_work) {
+        return false;
+    }
+    uint64_t seq = j->written_seq;
+    uint64_t bytes = j->file_bytes;
+    int fd = j->fd;
+    j->is_syncing = true;
+    if (first_unwritten(j) != NULL) {
+        journal_wake_worker(j); /* somebody else may write meanwhile */
     }
     pthread_mutex_unlock(&j->mu);
-    return NULL;
+    int rc = fdatasync(fd) < 0 ? -errno : 0;
+    pthread_mutex_lock(&j->mu);
+    j->is_syncing = false;
+    if (rc < 0) {
+        struct hq_err err;
+        (void)hq_err_sys(&err, rc, "Journal cannot be written");
+        set_failing(j, &err);
+    } else if (!j->is_failing) {
+        j->committed_seq = seq;
+        j->synced_bytes = bytes;
+        drop_committed(j);
+    }
+    journal_post_progress_thr(j);
+    return true;
 }
 
 void *
-journal_syncer_main(void *arg)
+journal_worker_main(void *arg)
 {
     struct journal *j = arg;
     pthread_mutex_lock(&j->mu);
     while (!j->is_stopping) {
-        bool has_work = j->want_seq > j->committed_seq && j->written_seq > j->committed_seq && !j->is_failing &&
-                        !j->is_lost && j->pruned == NULL;
-        if (!has_work) {
-            pthread_cond_wait(&j->wake_syncer, &j->mu);
-            continue;
+        hq_ms until_ms = -1;
+        if (!write_work(j, &until_ms) && !sync_work(j)) {
+            wait_work(j, until_ms);
         }
-        uint64_t seq = j->written_seq;
-        uint64_t bytes = j->file_bytes;
-        int fd = j->fd;
-        j->is_syncing = true;
-        pthread_mutex_unlock(&j->mu);
-        int rc = fdatasync(fd) < 0 ? -errno : 0;
-        pthread_mutex_lock(&j->mu);
-        j->is_syncing = false;
-        if (rc < 0) {
-            struct hq_err err;
-            (void)hq_err_sys(&err, rc, "Journal cannot be written");
-            set_failing(j, &err);
-        } else if (!j->is_failing) {
-            j->committed_seq = seq;
-            j->synced_bytes = bytes;
-            drop_committed(j);
-        }
-        journal_post_progress_thr(j);
     }
     pthread_mutex_unlock(&j->mu);
     return NULL;

@@ -166,7 +166,7 @@ on_turn_end(struct ev_loop *loop, ev_prepare *w, int revents)
     effects_clear(&s->fx);
     core_schedule(s->core, &now, &s->fx);
     shell_carry_out(s);
-    journal_submit(s->journal, s->wants_commit);
+    journal_submit(s->journal, s->wants_commit, !STAILQ_EMPTY(&s->outbox.written));
     s->wants_commit = false;
     progress(s);
     arm(s->loop, &s->core_timer, core_next_timer(s->core));

@@ -193,7 +193,7 @@ snapshot_prune(struct shell *s, uint64_t handle, uint64_t request_id)
     g->server_uid = hq_str_dupz(s->conf.identity.server_uid);
     hq_map_init(&g->uploads, handle);
     take_sets(g);
-    journal_submit(s->journal, true); /* what the sets know is in the file before it is read */
+    journal_submit(s->journal, true, false); /* what the sets know is in the file before it is read */
     g->p = (struct journal_prune){.ctx = g,
                                   .scan_thr = scan_thr,
                                   .keep_thr = keep_thr,

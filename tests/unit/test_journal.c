@@ -184,7 +184,7 @@ test_commit_and_resume(void **state)
     open_journal(w, NULL);
     assert_int_equal(journal_committed_seq(w->j), 0);
     append(w, 1, 3, 10);
-    journal_submit(w->j, true);
+    journal_submit(w->j, true, false);
     run_until(w, is_committed);
     assert_int_equal(journal_committed_seq(w->j), 3);
     assert_true(w->progress_count > 0);
@@ -227,7 +227,7 @@ test_torn_tail_is_cut(void **state)
     append(w, 1, 10, 0);
     assert_int_equal(journal_finish(w->j, WAIT_MS_MAX, NULL), 0);
     append(w, 11, 1, 100);
-    journal_submit(w->j, true);
+    journal_submit(w->j, true, false);
     run_until(w, is_committed);
     journal_destroy(w->j);
     w->j = NULL;
@@ -265,14 +265,14 @@ test_failed_write_goes_to_a_new_file(void **state)
     struct world *w = *state;
     open_journal(w, NULL);
     append(w, 1, 100, 0);
-    journal_submit(w->j, true);
+    journal_submit(w->j, true, false);
     run_until(w, is_committed);
     uint64_t bytes = journal_bytes(w->j);
 
     /* No room for anything: not even a new file's head. */
     set_file_limit(16);
     append(w, 101, 50, 100);
-    journal_submit(w->j, true);
+    journal_submit(w->j, true, false);
     run_until(w, is_failing);
     struct hq_err why = {0};
     assert_true(journal_refuses(w->j, &why));
@@ -280,7 +280,7 @@ test_failed_write_goes_to_a_new_file(void **state)
     assert_non_null(strstr(why.text, "Journal cannot be written"));
     assert_int_equal(journal_committed_seq(w->j), 100);
     append(w, 151, 10, 0); /* what timers say meanwhile waits as well */
-    journal_submit(w->j, true);
+    journal_submit(w->j, true, false);
     struct hq_err err = {0};
     assert_true(journal_finish(w->j, 100, &err) < 0);
 
@@ -294,7 +294,7 @@ test_failed_write_goes_to_a_new_file(void **state)
     set_file_limit((rlim_t)bytes + 2000);
     for (uint64_t i = 0; i < 20; i++) {
         append(w, 161 + i * 10, 10, 50);
-        journal_submit(w->j, true);
+        journal_submit(w->j, true, false);
         run_until(w, is_committed);
     }
     set_file_limit(RLIM_INFINITY);
@@ -366,7 +366,7 @@ test_reading_beside_the_writer(void **state)
     uint64_t seen = 0;
     for (uint64_t i = 0; i < 300; i++) {
         append(w, 1 + i * 20, 20, 300);
-        journal_submit(w->j, i % 3 == 0);
+        journal_submit(w->j, i % 3 == 0, true);
         if (i % 10 == 9) {
             m.rd.after_seq = seen;
             m.rd.until_seq = journal_written_seq(w->j);
@@ -378,7 +378,7 @@ test_reading_beside_the_writer(void **state)
             seen = m.rd.last_seq;
         }
     }
-    journal_submit(w->j, true);
+    journal_submit(w->j, true, false);
     run_until(w, is_committed);
     m.rd.bytes_max = 1 << 20;
     m.rd.after_seq = 5990;
@@ -447,12 +447,12 @@ test_prune_while_writing(void **state)
     set_file_limit(4000); /* several files before the prune */
     for (uint64_t i = 0; i < 10; i++) {
         append(w, 1 + i * 10, 10, 200);
-        journal_submit(w->j, true);
+        journal_submit(w->j, true, false);
         run_until(w, is_committed);
     }
     set_file_limit(RLIM_INFINITY);
     append(w, 101, 900, 200);
-    journal_submit(w->j, true);
+    journal_submit(w->j, true, false);
     run_until(w, is_committed);
     uint64_t scanned = 0;
     struct my_prune m = {
@@ -463,12 +463,12 @@ test_prune_while_writing(void **state)
     struct my_prune second = m;
     assert_int_equal(journal_prune_start(w->j, &second.p, &err), -EBUSY);
     append(w, 1001, 500, 100);
-    journal_submit(w->j, true);
+    journal_submit(w->j, true, false);
     run_until(w, prune_is_done);
     assert_int_equal(m.rc, 0);
     assert_int_equal(scanned, 1000);
     append(w, 1501, 500, 100);
-    journal_submit(w->j, true);
+    journal_submit(w->j, true, false);
     run_until(w, is_committed);
 
     struct my_read rd = {0};
@@ -514,7 +514,7 @@ test_taken_over(void **state)
     open_journal(w, NULL); /* nothing was written for longer than JOURNAL_QUIET_MS: the owner is asked */
     __atomic_store_n(&w->is_foreign, true, __ATOMIC_SEQ_CST);
     append(w, 1, 1, 0);
-    journal_submit(w->j, true);
+    journal_submit(w->j, true, false);
     run_until(w, is_lost);
     struct hq_err why = {0};
     assert_true(journal_lost(w->j, &why));
