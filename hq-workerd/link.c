@@ -570,6 +570,17 @@ link_news(struct link *l, bool is_urgent)
 }
 
 void
+link_nudge(struct link *l)
+{
+    if (l->state == LINK_UP && l->out_count < LINK_OUT_MAX && link_next_unsent(l) == NULL && link_may_add(l)) {
+        struct turn *t = link_make_turn(l);
+        if (t != NULL) {
+            (void)link_send(l, t); /* else it goes with the next attempt */
+        }
+    }
+}
+
+void
 link_leave(struct link *l, enum link_reason reason)
 {
     l->leaving = reason;

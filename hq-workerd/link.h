@@ -50,6 +50,7 @@ HQ_MUST_CHECK int link_create(struct link **ret, const struct link_conf *conf, c
 void link_destroy(struct link *l); /* NULL is fine */
 /* The report may have got something. `is_urgent`: nothing is left to run, or somebody waits. */
 void link_news(struct link *l, bool is_urgent);
+void link_nudge(struct link *l); /* a turn now, also without events: a sample is due */
 void link_leave(struct link *l, enum link_reason reason); /* the next turn says so; on_left when hqd has it */
 uint32_t link_worker_id(const struct link *l);            /* 0 = not registered yet */
 

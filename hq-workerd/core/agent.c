@@ -362,7 +362,7 @@ lane_reject(struct agent *a, uint32_t lane_ix)
 {
     struct lane_match match = {.any_job = true, .any_instance = true, .has_lane = true, .lane_ix = lane_ix};
 
-    (void)agent_withdraw(a, &match, NULL, AGENT_RETURN_REJECTED, false); /* without memory they wait on */
+    (void)!agent_withdraw(a, &match, NULL, AGENT_RETURN_REJECTED, false); /* without memory they wait on */
 }
 
 /* Every lane with waiting tasks gets a chance; one that nothing serves and that the values left cannot serve is refused. */
@@ -384,7 +384,7 @@ agent_on_assign(struct agent *a, struct batch *batch, struct hq_err *err)
 {
     HQ_AUTO(batch_unrefp) struct batch *owned = batch;
     uint64_t count = hq_ranges_size(&batch->ids);
-    uint32_t lane_ix;
+    uint32_t lane_ix = 0;
 
     if (batch->variant >= batch->body->request.variant_count) {
         return hq_err_set(err, -EPROTO, "Variant %u of %zu assigned", batch->variant, batch->body->request.variant_count);
@@ -595,7 +595,7 @@ agent_on_idle(struct agent *a, struct slot *s, hq_wall_ms now_wall_ms)
     s->state = SLOT_RESTING;
     a->resting++;
     if (l->waiting > l->fresh) { /* nothing was taken although tasks wait: too late for the first of them? */
-        (void)agent_check_time(a, now_wall_ms);
+        (void)!agent_check_time(a, now_wall_ms); /* without memory the slot is tried again later */
     }
 }
 
@@ -704,6 +704,12 @@ hq_ms
 agent_next_ms(const struct agent *a)
 {
     return a->next_deadline_ms;
+}
+
+struct hq_str
+agent_value(const struct agent *a, const struct allocation_entry *e, uint32_t k)
+{
+    return indices_value(a->indices, e, k);
 }
 
 struct agent_numbers

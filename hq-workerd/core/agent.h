@@ -93,6 +93,9 @@ hq_ms agent_next_ms(const struct agent *a); /* of the next time limit; INT64_MAX
 /* Effects since the last call; valid until the next call of this function. */
 size_t agent_take_effects(struct agent *a, struct agent_fx **ret);
 
+/* Label of a value in an allocation of an effect. */
+struct hq_str agent_value(const struct agent *a, const struct allocation_entry *e, uint32_t k);
+
 struct agent_numbers {
     uint32_t running;   /* tasks that have started and not ended, muted ones too */
     uint64_t waiting;   /* tasks in lanes, as far as we were told */

@@ -1,0 +1,54 @@
+/* shell_impl.h - state shared by shell.c (life, timers, end), shell_effects.c (agent) and shell_link.c (hqd). */
+#ifndef HQ_WORKERD_SHELL_IMPL_H
+#define HQ_WORKERD_SHELL_IMPL_H
+
+#include <ev.h>
+
+#include "hq-workerd/core/agent.h"
+#include "hq-workerd/core/lifetime.h"
+#include "hq-workerd/launcher.h"
+#include "hq-workerd/link.h"
+#include "hq-workerd/measure.h"
+#include "hq-workerd/shell.h"
+#include "hq-workerd/stdin.h"
+#include "hq-workerd/tasksock.h"
+#include "hq-workerd/treekill.h"
+
+struct wshell {
+    struct wshell_conf conf;
+    struct agent *agent;
+    struct report *report;
+    struct launcher *launcher;
+    struct link *link;
+    struct lifetime lifetime;
+    struct treekill *treekill;
+    struct tasksock *tasksock;
+    struct measure *measure;
+    struct stdin_store *stdin_store;
+    struct run_conf run_conf;
+    char *server_uid;
+    ev_io launcher_ready;
+    ev_io signal_ready;
+    ev_timer poll;  /* looks at the launcher again without being woken */
+    ev_timer tick;  /* the next thing that is due */
+    ev_timer watchdog;
+    hq_ms retract_check_at_ms;
+    hq_ms overview_at_ms; /* INT64_MAX = none */
+    int64_t overview_ms;
+    enum lifetime_end end;
+    hq_ms end_by_ms;
+    bool is_connected;
+    bool has_left;       /* while ending: hqd knows, or does not listen */
+    bool is_first_time;  /* not registered yet */
+    struct hq_err refusal;
+    int exit_status;
+};
+
+/* Carries out all effects, then sets timers and tells link. */
+void wshell_after(struct wshell *s);
+void wshell_do_effects(struct wshell *s);
+extern const struct link_calls wshell_link_calls; /* ctx is to be set */
+/* hqd has commands, or ends: shell_link.c. */
+void wshell_begin_end(struct wshell *s, enum lifetime_end why);
+
+#endif
