@@ -168,6 +168,7 @@ wait_closed(struct hq_cli *cli, int pidfd)
     }
     Hq__ServerInfoAnswer *a;
     while (get_info(cli, &a, NULL) == 0 && hq_clock_ms() < end_ms) {
+        client_reset(cli);                  /* an open connection would keep it up */
         (void)poll(NULL, 0, STOP_PAUSE_MS); /* another host: asking is the only way to know */
     }
 }
@@ -187,6 +188,7 @@ cmd_server_stop_run(struct hq_cli *cli, const struct hq_parsed *p, struct hq_err
     rc = client_call(cli, &q, NULL, err);
     if (rc == 0) {
         hq_log_info("Stopping server");
+        client_reset(cli); /* hqd waits for its peers to hang up */
         wait_closed(cli, pidfd);
     }
     if (pidfd >= 0) {
