@@ -127,7 +127,7 @@ $(BUILD)/lib/%.a:
 
 # Debian's nng with some of its symbols redirected to common/nng_cure.c (docs/decisions); from 1.10 on as it is.
 NNG_MINOR := $(lastword $(shell echo NNG_MINOR_VERSION | $(CC) -E -P -include nng/nng.h - 2>/dev/null))
-NNG_CURED := $(if $(filter 0 1 2 3 4 5 6 7 8 9,$(NNG_MINOR)),sendmsg readv accept epoll_wait sysconf)
+NNG_CURED := $(if $(filter 0 1 2 3 4 5 6 7 8 9,$(NNG_MINOR)),sendmsg readv accept close epoll_wait sysconf)
 $(NNG_LIB): $(LIBDIR)/libnng.a common/nng_cure.c
 	@mkdir -p $(@D)
 	@$(OBJCOPY) $(foreach s,$(NNG_CURED),--redefine-sym $(s)=nng_cure_$(s)) $< $@

@@ -4,6 +4,7 @@
 #include <nng/protocol/reqrep0/rep.h>
 
 #include <arpa/inet.h>
+#include <malloc.h>
 #include <netinet/in.h>
 #include <sodium.h>
 #include <stdio.h>
@@ -15,8 +16,9 @@
 #include "common/net_kick.h"
 
 #define RETRY_S 0.005
-#define SWEEP_MS_MIN                                                                                                   \
-    50 /* between two walks over our descriptors: a flood of bad peers must not cost more than a few % */
+#define TRIM_COUNT_MIN 256 /* connections gone */
+#define TRIM_MS_MIN 5000
+#define SWEEP_MS_MIN 50 /* between two walks over our descriptors: a flood must not cost more than a few per cent */
 
 /* ---- nng's threads */
 
@@ -176,6 +178,28 @@ server_on_sweep(struct ev_loop *loop, ev_timer *w, int revents)
     hq_server_kick_soon(s);
 }
 
+/* nng keeps some kB per connection; the allocator keeps what a flood of them has left until it is told not to. */
+static void
+server_on_trim(struct ev_loop *loop, ev_timer *w, int revents)
+{
+    (void)loop;
+    (void)revents;
+    struct hq_net_server *s = w->data;
+    s->trimmed_at_ms = hq_clock_ms();
+    s->removed_count = 0;
+    (void)malloc_trim(0); /* nothing to give back is fine */
+}
+
+static void
+server_trim_soon(struct hq_net_server *s)
+{
+    if (++s->removed_count >= TRIM_COUNT_MIN && !ev_is_active(&s->trim)) {
+        hq_ms wait_ms = HQ_MAX(s->trimmed_at_ms + TRIM_MS_MIN - hq_clock_ms(), (hq_ms)1000);
+        ev_timer_set(&s->trim, (double)wait_ms / 1e3, 0.);
+        ev_timer_start(s->conf.loop, &s->trim);
+    }
+}
+
 static void
 server_on_added(void *ctx, void *item)
 {
@@ -203,6 +227,7 @@ server_on_removed(void *ctx, void *item)
     if (p != NULL) {
         uint64_t gone = hq_pipe_remove(&s->table, p, hq_clock_ms());
         hq_server_expire_soon(s);
+        server_trim_soon(s);
         hq_server_gone(s, gone);
     }
 }
@@ -437,6 +462,7 @@ hq_net_server_create(struct hq_net_server **ret, const struct hq_net_server_conf
     server_timer(&s->retry, server_on_retry, s);
     server_timer(&s->expire, server_on_expire, s);
     server_timer(&s->sweep, server_on_sweep, s);
+    server_timer(&s->trim, server_on_trim, s);
     hq_live_init(&s->live);
     ev_ref(conf->loop); /* a server keeps the loop alive */
     rc = hq_bridge_create(&s->bridge, conf->loop, HQ_NET_RECEIVES * 2, NULL, err);
@@ -519,6 +545,7 @@ hq_net_server_destroy(struct hq_net_server *s, hq_ms wait_ms)
     ev_timer_stop(s->conf.loop, &s->retry);
     ev_timer_stop(s->conf.loop, &s->expire);
     ev_timer_stop(s->conf.loop, &s->sweep);
+    ev_timer_stop(s->conf.loop, &s->trim);
     ev_unref(s->conf.loop);
     sodium_memzero(s->secret, sizeof(s->secret));
     free(s->ipc_path);

@@ -38,7 +38,10 @@ struct hq_net_server {
     ev_timer retry;  /* answers held */
     ev_timer expire; /* strangers and orphans */
     ev_timer sweep;  /* kicked connections */
+    ev_timer trim;   /* memory of many connections that went */
     hq_ms swept_at_ms;
+    hq_ms trimmed_at_ms;
+    uint32_t removed_count; /* connections that went since then */
     bool is_closing;
     struct hq_live live;
 };

@@ -1,5 +1,5 @@
 /* nng_cure.c - work-arounds for faults of libnng < 1.10, reached by nng's own calls only: the build takes the system's
- * archive and redirects five of its undefined symbols here (docs/decisions/002-transport-over-cured-nng.md). Everybody
+ * archive and redirects six of its undefined symbols here (docs/decisions/002-transport-over-cured-nng.md). Everybody
  * else in the process keeps libc's functions. Newer versions need none of this; then this file does nothing.
  */
 #include "common/net_priv.h"
@@ -15,6 +15,7 @@ hq_nng_cure(void)
 #include <errno.h>
 #include <stdatomic.h>
 #include <sys/epoll.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/types.h>
 #include <sys/uio.h>
@@ -22,6 +23,7 @@ hq_nng_cure(void)
 
 ssize_t nng_cure_sendmsg(int fd, const struct msghdr *m, int flags);
 int nng_cure_accept(int fd, struct sockaddr *addr, socklen_t *len);
+int nng_cure_close(int fd);
 ssize_t nng_cure_readv(int fd, const struct iovec *v, int count);
 int nng_cure_epoll_wait(int ep, struct epoll_event *ev, int max, int timeout_ms);
 long nng_cure_sysconf(int name);
@@ -43,30 +45,74 @@ nng_cure_sendmsg(int fd, const struct msghdr *m, int flags)
     return n;
 }
 
-/* After a connection that ends or talks nonsense in its greeting, nng takes it for a failing system and accepts nobody
+/* ---- connections that have not greeted yet
+ *
+ * After a connection that ends or talks nonsense in its greeting, nng takes it for a failing system and accepts nobody
  * for 100 ms: ten bad peers a second would keep all good ones out. Only ECONNRESET is taken for the peer's own fault,
- * so that is what these reads return. A byte per descriptor says which byte of the greeting comes next (0: it is over),
- * since nothing else tells a greeting from what follows. The one table of the suite that lies outside of any object:
- * nng calls us with nothing but a descriptor. Beyond its end descriptors keep nng's pause. */
+ * so that is what these reads return. And nng waits 10 s for a greeting, of any number of peers: here the newest
+ * GREETING_MAX may wait, an older one is shut down. One word per descriptor holds the number of its accept (upper bits)
+ * and which byte of the greeting comes next (0: over), since nothing else tells a greeting from what follows. These are
+ * the only variables of the suite outside of any object: nng calls us with nothing but a descriptor.
+ */
 #define GREETING_BYTES 8u
 #define GREETING_FDS 65536
-static _Atomic unsigned char greeting_next[GREETING_FDS];
+#define GREETING_MAX 1024u
+#define SPARE_FDS 64u /* never given to peers: files of our own must open whoever knocks */
+#define NEXT_BITS 4u
+static _Atomic uint32_t greeting[GREETING_FDS];
+static _Atomic int newest[GREETING_MAX]; /* descriptors by number of accept, modulo */
+static _Atomic uint32_t accept_count;
+
+static void
+greeting_begin(int fd)
+{
+    uint32_t number = atomic_fetch_add(&accept_count, 1);
+    atomic_store(&greeting[fd], number << NEXT_BITS | 1u);
+    int oldest = atomic_exchange(&newest[number % GREETING_MAX], fd);
+    uint32_t state = atomic_load(&greeting[oldest]);
+    bool is_waiting = (state & ((1u << NEXT_BITS) - 1)) != 0;
+    if (is_waiting && state >> NEXT_BITS == (number - GREETING_MAX) << NEXT_BITS >> NEXT_BITS) {
+        (void)shutdown(oldest, SHUT_RDWR); /* it may just have gone by itself */
+    }
+}
 
 int
 nng_cure_accept(int fd, struct sockaddr *addr, socklen_t *len)
 {
+    struct rlimit limit = {0};
     int peer =
         accept4(fd, addr, len, SOCK_CLOEXEC); /* nng would set the flag a moment later: a fork may come between */
-    if (peer >= 0 && peer < GREETING_FDS) {
-        atomic_store_explicit(&greeting_next[peer], 1, memory_order_relaxed);
+    if (peer < 0) {
+        return peer;
     }
+    bool has_room = peer < GREETING_FDS;
+    if (has_room && getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur > SPARE_FDS) {
+        has_room = (rlim_t)peer < limit.rlim_cur - SPARE_FDS;
+    }
+    if (!has_room) {
+        (void)close(peer);
+        errno = ECONNABORTED; /* nng goes on with the next one */
+        return -1;
+    }
+    greeting_begin(peer);
     return peer;
 }
 
+int
+nng_cure_close(int fd)
+{
+    if (fd >= 0 && fd < GREETING_FDS) {
+        atomic_store_explicit(&greeting[fd], 0, memory_order_relaxed);
+    }
+    return close(fd);
+}
+
 static bool
-greeting_is_ok(int fd, unsigned next, const struct iovec *v, int count, size_t len)
+greeting_is_ok(int fd, uint32_t state, const struct iovec *v, int count, size_t len)
 {
     static const unsigned char want[GREETING_BYTES] = {0, 'S', 'P', 0, 0, 0, 0, 0};
+    uint32_t number = state >> NEXT_BITS;
+    uint32_t next = state & ((1u << NEXT_BITS) - 1);
     for (int ix = 0; ix < count; ix++) {
         const unsigned char *p = v[ix].iov_base;
         for (size_t at = 0; at < v[ix].iov_len && len > 0 && next <= GREETING_BYTES; at++, len--, next++) {
@@ -76,8 +122,7 @@ greeting_is_ok(int fd, unsigned next, const struct iovec *v, int count, size_t l
             }
         }
     }
-    unsigned char left = (unsigned char)(next <= GREETING_BYTES ? next : 0);
-    atomic_store_explicit(&greeting_next[fd], left, memory_order_relaxed);
+    atomic_store_explicit(&greeting[fd], next > GREETING_BYTES ? 0 : number << NEXT_BITS | next, memory_order_relaxed);
     return true;
 }
 
@@ -91,9 +136,10 @@ nng_cure_readv(int fd, const struct iovec *v, int count)
         }
         return n;
     }
-    unsigned next = fd >= GREETING_FDS ? 0 : atomic_load_explicit(&greeting_next[fd], memory_order_relaxed);
-    if (next != 0 && (n == 0 || !greeting_is_ok(fd, next, v, count, (size_t)n))) {
-        atomic_store_explicit(&greeting_next[fd], 0, memory_order_relaxed);
+    uint32_t state = fd >= GREETING_FDS ? 0 : atomic_load_explicit(&greeting[fd], memory_order_relaxed);
+    bool is_waiting = (state & ((1u << NEXT_BITS) - 1)) != 0;
+    if (is_waiting && (n == 0 || !greeting_is_ok(fd, state, v, count, (size_t)n))) {
+        atomic_store_explicit(&greeting[fd], 0, memory_order_relaxed);
         errno = ECONNRESET;
         return -1;
     }
