@@ -17,8 +17,11 @@ detect_open(hwloc_topology_t *ret)
     if (hwloc_topology_init(ret) < 0) {
         return -ENOMEM;
     }
-    /* Caches, bridges and devices cost most of the time and say nothing here. */
-    (void)hwloc_topology_set_all_types_filter(*ret, HWLOC_TYPE_FILTER_KEEP_NONE);
+    /* Caches and devices cost most of the time and say nothing here. Packages and groups must stay: without them the
+     * NUMA nodes hang on the whole machine and lose their cpusets. */
+    (void)hwloc_topology_set_cache_types_filter(*ret, HWLOC_TYPE_FILTER_KEEP_NONE);
+    (void)hwloc_topology_set_icache_types_filter(*ret, HWLOC_TYPE_FILTER_KEEP_NONE);
+    (void)hwloc_topology_set_io_types_filter(*ret, HWLOC_TYPE_FILTER_KEEP_NONE);
     (void)hwloc_topology_set_type_filter(*ret, HWLOC_OBJ_CORE, HWLOC_TYPE_FILTER_KEEP_ALL);
     if (hwloc_topology_load(*ret) < 0) {
         hwloc_topology_destroy(*ret);
@@ -87,29 +90,22 @@ struct cpu_groups {
     bool was_filtered;
 };
 
+/* One group out of the cpus of an object, as far as no group has them yet. */
 static void
-read_groups(hwloc_topology_t topology, hwloc_const_bitmap_t mask, bool one_per_core, struct cpu_groups *ret,
-            struct hq_arena *arena)
+add_group(hwloc_topology_t topology, hwloc_const_bitmap_t cpus, hwloc_const_bitmap_t mask, bool one_per_core,
+          hwloc_bitmap_t seen, struct cpu_groups *ret, struct hq_arena *arena)
 {
-    int nodes = hwloc_get_nbobjs_by_type(topology, HWLOC_OBJ_NUMANODE);
-    hwloc_bitmap_t set = hwloc_bitmap_alloc();
-    size_t max = nodes > 0 ? (size_t)nodes : 1;
+    hwloc_bitmap_t set = hwloc_bitmap_dup(cpus);
 
-    *ret = (struct cpu_groups){.all = hq_arena_array(arena, max, sizeof(*ret->all)),
-                               .allowed = hq_arena_array(arena, max, sizeof(*ret->allowed))};
     if (set == NULL) {
         return;
     }
-    for (size_t i = 0; i < max; i++) {
-        hwloc_obj_t node = hwloc_get_obj_by_type(topology, HWLOC_OBJ_NUMANODE, (unsigned)i);
-        hwloc_const_bitmap_t cpus = node != NULL ? node->cpuset : hwloc_topology_get_topology_cpuset(topology);
-        (void)hwloc_bitmap_copy(set, cpus);
-        if (one_per_core) {
-            keep_first_threads(topology, set);
-        }
-        if (hwloc_bitmap_iszero(set)) {
-            continue; /* memory without cpus */
-        }
+    (void)hwloc_bitmap_andnot(set, set, seen); /* memory of several kinds is near to the same cpus */
+    (void)hwloc_bitmap_or(seen, seen, set);
+    if (one_per_core) {
+        keep_first_threads(topology, set);
+    }
+    if (!hwloc_bitmap_iszero(set)) { /* else memory without cpus of its own */
         bitmap_labels(set, &ret->all[ret->count], arena);
         (void)hwloc_bitmap_and(set, set, mask);
         bitmap_labels(set, &ret->allowed[ret->count], arena);
@@ -117,6 +113,30 @@ read_groups(hwloc_topology_t topology, hwloc_const_bitmap_t mask, bool one_per_c
         ret->count++;
     }
     hwloc_bitmap_free(set);
+}
+
+/* A group per NUMA node. A cpuset may forbid the memory of a node and allow its cpus: these go by package. */
+static void
+read_groups(hwloc_topology_t topology, hwloc_const_bitmap_t mask, bool one_per_core, struct cpu_groups *ret,
+            struct hq_arena *arena)
+{
+    static const hwloc_obj_type_t kinds[] = {HWLOC_OBJ_NUMANODE, HWLOC_OBJ_PACKAGE, HWLOC_OBJ_MACHINE};
+    hwloc_bitmap_t seen = hwloc_bitmap_alloc();
+    size_t max = 1;
+
+    for (size_t k = 0; k < HQ_ARRAY_LEN(kinds); k++) {
+        int count = hwloc_get_nbobjs_by_type(topology, kinds[k]);
+        max += count > 0 ? (size_t)count : 0;
+    }
+    *ret = (struct cpu_groups){.all = hq_arena_array(arena, max, sizeof(*ret->all)),
+                               .allowed = hq_arena_array(arena, max, sizeof(*ret->allowed))};
+    for (size_t k = 0; k < HQ_ARRAY_LEN(kinds) && seen != NULL; k++) {
+        hwloc_obj_t o = NULL;
+        while ((o = hwloc_get_next_obj_by_type(topology, kinds[k], o)) != NULL) {
+            add_group(topology, o->cpuset, mask, one_per_core, seen, ret, arena);
+        }
+    }
+    hwloc_bitmap_free(seen);
 }
 
 /* cpus of the affinity mask, within what cpusets allow; with another machine's topology: all allowed ones. */
