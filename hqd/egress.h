@@ -27,6 +27,7 @@ void egress_job_watch(struct hq_buf *out, uint64_t request_id, const struct quer
                       struct hq_arena *arena);
 void egress_worker_list(struct hq_buf *out, uint64_t request_id, const struct query_worker_list *l,
                         struct hq_arena *arena);
+void egress_explain(struct hq_buf *out, uint64_t request_id, const struct query_explain *e, struct hq_arena *arena);
 /* Both leave out the error texts: egress_*_add_error appends them behind, in any order, when the journal was read. */
 void egress_job_detail(struct hq_buf *out, uint64_t request_id, const struct query_job_detail *d, hq_wall_ms now_ms,
                        struct hq_str server_uid, struct hq_arena *arena);

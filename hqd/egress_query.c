@@ -106,6 +106,36 @@ egress_worker_list(struct hq_buf *out, uint64_t request_id, const struct query_w
     egress_pack(out, HQ__MESSAGE_TYPE__TYPE_WORKER_LIST_ANSWER, request_id, &m.base);
 }
 
+void
+egress_explain(struct hq_buf *out, uint64_t request_id, const struct query_explain *e, struct hq_arena *arena)
+{
+    Hq__TaskExplainAnswer m;
+    hq__task_explain_answer__init(&m);
+    m.job = e->job.v;
+    m.task = e->task;
+    m.dep_count = e->dep_count;
+    m.waiting_deps = e->waiting_deps;
+    m.n_items = e->count;
+    m.items = hq_arena_array(arena, e->count, sizeof m.items[0]);
+    for (size_t i = 0; i < e->count; i++) {
+        Hq__ExplainItem *w = hq_arena_alloc(arena, sizeof *w);
+        hq__explain_item__init(w);
+        w->worker = e->items[i].worker.v;
+        w->variant = e->items[i].variant;
+        w->kind = (Hq__ExplainKind)e->items[i].kind;
+        w->type = conv_bytes(e->items[i].name);
+        w->provided = e->items[i].provided;
+        w->requested = e->items[i].requested;
+        w->is_unlimited = e->items[i].is_unlimited;
+        w->is_enough = e->items[i].is_enough;
+        m.items[i] = w;
+    }
+    egress_pack(out, HQ__MESSAGE_TYPE__TYPE_TASK_EXPLAIN_ANSWER, request_id, &m.base);
+}
+_Static_assert((int)QUERY_EXPLAIN_TIME == HQ__EXPLAIN_KIND__EXPLAIN_TIME &&
+                   (int)QUERY_EXPLAIN_NODES == HQ__EXPLAIN_KIND__EXPLAIN_NODES,
+               "kinds have the numbers of the wire");
+
 static Hq__SubmitInfo *
 out_submit(const struct query_submit *s, struct hq_arena *arena)
 {

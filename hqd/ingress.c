@@ -25,6 +25,7 @@ static const struct ingress_row rows[] = {
     ROW(WORKER_LIST, PEER_CLIENTS, worker_list, 0, false),
     ROW(WORKER_STOP, PEER_CLIENTS, worker_select, INPUT_WORKER_STOP, true),
     ROW(FOLLOW, PEER_CLIENTS, follow, 0, false),
+    ROW(TASK_EXPLAIN, PEER_CLIENTS, task_explain, 0, false),
     ROW(JOURNAL_FLUSH, PEER_CLIENTS, empty, 0, false),
     ROW(JOURNAL_PRUNE, PEER_CLIENTS, empty, 0, true),
     ROW(DEBUG_DUMP, PEER_CLIENTS, debug_dump, 0, false),

@@ -170,6 +170,33 @@ on_worker_list(const struct ask *a)
 }
 
 static void
+on_explain(const struct ask *a)
+{
+    static const char *const refused[] = {
+        [QUERY_EXPLAIN_NO_JOB] = "Job not found",
+        [QUERY_EXPLAIN_NO_TASK] = "Task not found",
+        [QUERY_EXPLAIN_ENDED] = "Explain command works only for tasks in WAITING or RUNNING state",
+    };
+    const Hq__TaskExplain *m = AS(Hq__TaskExplain, a->m);
+    hq_job_id job = {m->job};
+    if (m->is_last) {
+        struct query_server server;
+        query_server(a->s->core, &server);
+        job = server.last_job;
+    }
+    struct query_explain e;
+    enum query_explain_end end =
+        query_explain(a->s->core, job, m->task, hq_clock_wall_ms(), &a->s->conv_arena, &e);
+    if (end != QUERY_EXPLAIN_FOUND) {
+        shell_refuse(a->s, a->handle, -ENOENT, refused[end]);
+        return;
+    }
+    struct hq_buf bytes = HQ_BUF_INIT;
+    egress_explain(&bytes, request_id(a), &e, &a->s->conv_arena);
+    shell_answer_question(a->s, a->handle, &bytes);
+}
+
+static void
 on_submit_part(const struct ask *a)
 {
     const Hq__SubmitPart *m = AS(Hq__SubmitPart, a->m);
@@ -243,6 +270,9 @@ handle_question(const struct ask *a)
         break;
     case HQ__MESSAGE_TYPE__TYPE_WORKER_LIST:
         on_worker_list(a);
+        break;
+    case HQ__MESSAGE_TYPE__TYPE_TASK_EXPLAIN:
+        on_explain(a);
         break;
     case HQ__MESSAGE_TYPE__TYPE_FOLLOW:
         follow_on_follow(a->s, a->peer, a->handle, AS(Hq__Follow, a->m));

@@ -199,6 +199,39 @@ struct query_worker_list {
 void query_worker_list(const struct core *core, const struct query_worker_list_args *args, struct hq_arena *arena,
                        struct query_worker_list *ret);
 
+/* Where a task could run: by resources, time and group, not by load (hqd/sched/explain.c). O(workers x entries) */
+enum query_explain_kind {
+    QUERY_EXPLAIN_RESOURCE = 0, /* amounts; a request of all counts as 1 */
+    QUERY_EXPLAIN_TIME = 1,     /* ms: life that is left */
+    QUERY_EXPLAIN_NODES = 2,    /* connected workers of the group */
+};
+struct query_explain_item {
+    hq_worker_id worker;
+    uint32_t variant;
+    enum query_explain_kind kind;
+    struct hq_str name; /* of the resource */
+    uint64_t provided;
+    uint64_t requested;
+    bool is_unlimited; /* time: the worker has no end */
+    bool is_enough;
+};
+struct query_explain {
+    hq_job_id job;
+    hq_task_ix task;
+    uint32_t dep_count;
+    uint32_t waiting_deps;
+    struct query_explain_item *items; /* by worker, then variant */
+    size_t count;
+};
+enum query_explain_end {
+    QUERY_EXPLAIN_FOUND = 0,
+    QUERY_EXPLAIN_NO_JOB,
+    QUERY_EXPLAIN_NO_TASK,
+    QUERY_EXPLAIN_ENDED,
+};
+enum query_explain_end query_explain(const struct core *core, hq_job_id job, hq_task_ix task, hq_wall_ms now_ms,
+                                     struct hq_arena *arena, struct query_explain *ret);
+
 /* Canonical text of the durable state (two cores are equal when it is), or with everything else too. */
 void query_dump(const struct core *core, bool is_durable_only, struct hq_buf *out);
 
