@@ -27,6 +27,7 @@
 #define LINK_LINGER_URGENT_MS 1
 #define LINK_LINGER_MS 10            /* under load: news of so long travel together */
 #define LINK_REGISTER_MS 5000
+#define LINK_REGISTER_EVERY_MS 500   /* sooner only with the pauses of a lost connection */
 #define LINK_FIRST_MS_MAX 60000      /* how long a new worker tries to find hqd */
 #define LINK_BACKOFF_MS_MIN 50
 #define LINK_BACKOFF_MS_MAX 2000
@@ -82,6 +83,7 @@ struct link {
     struct hq_rng rng;
     hq_ms backoff_ms;
     hq_ms started_ms;
+    hq_ms registered_ms; /* last time */
     uint64_t epoch;
     uint64_t next_request_id;
     struct call calls[LINK_CALLS_MAX];
@@ -255,6 +257,7 @@ link_on_registered(struct link *l, struct hq_str payload)
     l->command_seq = r.next_command_seq - 1;
     l->turn_timeout_ms = 2 * HQ_MAX(r.heartbeat_ms > 0 ? r.heartbeat_ms : l->conf.worker->heartbeat_ms, (hq_ms)250);
     l->state = LINK_UP;
+    l->registered_ms = hq_clock_ms();
     l->backoff_ms = LINK_BACKOFF_MS_MIN;
     l->out_count = 0;
     l->epoch++;
@@ -371,6 +374,14 @@ link_read_early(struct link *l, struct hq_arena *arena, struct link_answer *ret)
 }
 
 static void
+link_leave_done(struct link *l)
+{
+    l->state = LINK_ENDED;
+    l->epoch++;
+    l->conf.calls.on_left(l->conf.calls.ctx);
+}
+
+static void
 link_on_answer(struct link *l, struct turn *t, struct hq_str body)
 {
     HQ_AUTO(hq_arena_fini) struct hq_arena arena;
@@ -392,8 +403,7 @@ link_on_answer(struct link *l, struct turn *t, struct hq_str body)
         l->probe_us = 0;
     }
     if (has_left) {
-        l->state = LINK_ENDED;
-        l->conf.calls.on_left(l->conf.calls.ctx);
+        link_leave_done(l);
     }
     uint64_t epoch = l->epoch;
     if (a.command_seq > l->command_seq + 1) {
@@ -417,11 +427,16 @@ link_on_turn_error(struct link *l, struct turn *t, struct hq_str body)
 
     hq_arena_init(&arena, LINK_ARENA_BYTES_MAX);
     int rc = link_read_error(body, &arena, &err);
-    if (rc == -ESTALE) { /* hqd was restarted, or has given us up */
+    if (l->leaving != LINK_REASON_NONE) { /* it knows that we go: the rest does not matter */
+        link_leave_done(l);
+        return;
+    }
+    hq_ms now_ms = hq_clock_ms();
+    if (rc == -ESTALE && now_ms - l->registered_ms >= LINK_REGISTER_EVERY_MS) { /* restarted, or it has given us up */
         link_register(l);
         return;
     }
-    if (rc != -EAGAIN) {
+    if (rc != -EAGAIN && rc != -ESTALE) {
         hq_log_warn("The server refused a turn: %s seq=%llu", err.text, (unsigned long long)t->seq);
     }
     link_lose(l, rc, err.text);

@@ -16,7 +16,9 @@
 #include "common/mem.h"
 #include "common/sdnotify.h"
 
-#define POLL_MS 4            /* under load the launcher is looked at that often, without being woken */
+#define POLL_MS 4            /* with tasks that come and go the launcher is looked at that often, without being woken */
+#define POLL_BUSY_MS 10      /* with many of them */
+#define POLL_BUSY_EVENTS 8u
 #define LEAVE_MS 2000        /* how long the last news may take */
 #define FDS_RESERVED 64u     /* for nng, files of launches, sockets, libraries */
 
@@ -280,7 +282,7 @@ on_poll(struct ev_loop *loop, ev_timer *w, int revents)
         count = drain(s, false); /* nothing going on: from now on the launcher wakes us */
     } else {
         ev_now_update(loop);
-        ev_timer_set(&s->poll, (double)POLL_MS / 1000.0, 0.);
+        ev_timer_set(&s->poll, (double)(count >= POLL_BUSY_EVENTS ? POLL_BUSY_MS : POLL_MS) / 1000.0, 0.);
         ev_timer_start(loop, &s->poll);
     }
     if (count > 0) {
