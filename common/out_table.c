@@ -109,7 +109,8 @@ put_cell(struct hq_out *out, struct hq_str line, enum hq_color color, size_t wid
 {
     size_t have = hq_str_width(line);
     size_t pad = width > have ? width - have : 0;
-    hq_buf_cstr(&out->buf, "| ");
+    /* A style begins after a reset: what a terminal shows never depends on the cell before. */
+    hq_buf_cstr(&out->buf, out->with_color && color != HQ_COLOR_NONE ? "|\x1b[0m " : "| ");
     hq_buf_rep(&out->buf, ' ', is_right ? pad : 0);
     hq_color_add(&out->buf, out->with_color, color, line);
     hq_buf_rep(&out->buf, ' ', is_right ? 0 : pad);

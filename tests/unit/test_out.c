@@ -78,10 +78,10 @@ test_horizontal(void **state)
                 "+----+-------+---------+-------+\n");
     check_table(&t, true,
                 "+----+-------+---------+-------+\n"
-                "| \x1b[1mID\x1b[0m | \x1b[1mName\x1b[0m  | \x1b[1mState\x1b[0m   | \x1b[1mTasks\x1b[0m |\n"
+                "|\x1b[0m \x1b[1mID\x1b[0m |\x1b[0m \x1b[1mName\x1b[0m  |\x1b[0m \x1b[1mState\x1b[0m   |\x1b[0m \x1b[1mTasks\x1b[0m |\n"
                 "+----+-------+---------+-------+\n"
-                "|  1 | sleep | \x1b[33mRUNNING\x1b[0m | 10    |\n"
-                "| *2 | job   | \x1b[36mOPENED\x1b[0m  | 0     |\n"
+                "|  1 | sleep |\x1b[0m \x1b[33mRUNNING\x1b[0m | 10    |\n"
+                "| *2 | job   |\x1b[0m \x1b[36mOPENED\x1b[0m  | 0     |\n"
                 "+----+-------+---------+-------+\n");
     hq_table_fini(&t);
 }
