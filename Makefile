@@ -73,6 +73,8 @@ PROTO_H := $(PROTO_C:.c=.h)
 COMMON_SRC := $(wildcard common/*.c)
 CORE_SRC := $(wildcard hqd/core/*.c hqd/sched/*.c)
 AGENT_SRC := $(wildcard hq-workerd/core/*.c)
+ALLOCCORE_SRC := $(wildcard hq-allocd/core/*.c)
+ALLOCD_SRC := $(filter-out hq-allocd/main.c,$(wildcard hq-allocd/*.c))
 HQD_SRC := $(filter-out hqd/main.c,$(wildcard hqd/*.c))
 WORKERD_SRC := $(filter-out hq-workerd/main.c,$(wildcard hq-workerd/*.c))
 HQ_SRC := $(filter-out hq/main.c,$(wildcard hq/*.c))
@@ -83,10 +85,12 @@ obj = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
 COMMON_LIB := $(BUILD)/lib/libcommon.a
 CORE_LIB := $(BUILD)/lib/libhqdcore.a
 AGENT_LIB := $(BUILD)/lib/libagent.a
+ALLOCCORE_LIB := $(BUILD)/lib/liballoccore.a
+ALLOCD_LIB := $(BUILD)/lib/libhqallocd.a
 HQD_LIB := $(BUILD)/lib/libhqd.a
 WORKERD_LIB := $(BUILD)/lib/libworkerd.a
 HQ_LIB := $(BUILD)/lib/libhq.a
-BINS := $(foreach p,hqd hq-workerd hq,$(if $(wildcard $(p)/main.c),$(BUILD)/bin/$(p)))
+BINS := $(foreach p,hqd hq-workerd hq-allocd hq,$(if $(wildcard $(p)/main.c),$(BUILD)/bin/$(p)))
 
 .PHONY: all
 all: $(BINS) ## build the programs into build/bin/
@@ -117,6 +121,8 @@ $(BUILD)/obj/%.o: %.c | $(PROTO_H)
 $(COMMON_LIB): $(call obj,$(COMMON_SRC)) $(PROTO_C:$(GEN)/proto/%.c=$(BUILD)/obj/gen/%.o)
 $(CORE_LIB): $(call obj,$(CORE_SRC))
 $(AGENT_LIB): $(call obj,$(AGENT_SRC))
+$(ALLOCCORE_LIB): $(call obj,$(ALLOCCORE_SRC))
+$(ALLOCD_LIB): $(call obj,$(ALLOCD_SRC))
 $(HQD_LIB): $(call obj,$(HQD_SRC))
 $(WORKERD_LIB): $(call obj,$(WORKERD_SRC))
 $(HQ_LIB): $(call obj,$(HQ_SRC)) $(HQ_CXX:%.cc=$(BUILD)/obj/%.o)
@@ -141,6 +147,9 @@ $(BUILD)/bin/hqd: $(BUILD)/obj/hqd/main.o $(HQD_LIB) $(CORE_LIB) $(COMMON_LIB) $
 $(BUILD)/bin/hq-workerd: $(BUILD)/obj/hq-workerd/main.o $(WORKERD_LIB) $(AGENT_LIB) $(COMMON_LIB) $(NNG_LIB)
 	@mkdir -p $(@D)
 	$(call say,LD)$(CC) $(LDFLAGS_ALL) -o $@ $(filter %.o,$^) $(WORKERD_LIB) $(AGENT_LIB) $(COMMON_LIB) $(NNG_LIBS) $(BASE_LIBS) $(HWLOC_LIBS)
+$(BUILD)/bin/hq-allocd: $(BUILD)/obj/hq-allocd/main.o $(ALLOCD_LIB) $(ALLOCCORE_LIB) $(COMMON_LIB) $(NNG_LIB)
+	@mkdir -p $(@D)
+	$(call say,LD)$(CC) $(LDFLAGS_ALL) -o $@ $(filter %.o,$^) $(ALLOCD_LIB) $(ALLOCCORE_LIB) $(COMMON_LIB) $(NNG_LIBS) $(BASE_LIBS)
 # hq is fully static in the plain build: it starts twice as fast.
 $(BUILD)/bin/hq: $(BUILD)/obj/hq/main.o $(HQ_LIB) $(COMMON_LIB) $(NNG_LIB)
 	@mkdir -p $(@D)
@@ -150,9 +159,10 @@ $(BUILD)/bin/hq: $(BUILD)/obj/hq/main.o $(HQ_LIB) $(COMMON_LIB) $(NNG_LIB)
 UNIT_SRC := $(wildcard tests/unit/test_*.c)
 UNIT_BINS := $(UNIT_SRC:tests/unit/%.c=$(BUILD)/unit/%)
 UNIT_HELP := $(call obj,$(filter-out $(UNIT_SRC),$(wildcard tests/unit/*.c)))
-$(BUILD)/unit/%: $(BUILD)/obj/tests/unit/%.o $(UNIT_HELP) $(HQD_LIB) $(CORE_LIB) $(WORKERD_LIB) $(AGENT_LIB) $(HQ_LIB) $(COMMON_LIB) $(NNG_LIB)
+$(BUILD)/unit/%: $(BUILD)/obj/tests/unit/%.o $(UNIT_HELP) $(HQD_LIB) $(CORE_LIB) $(WORKERD_LIB) $(AGENT_LIB) $(HQ_LIB) $(COMMON_LIB) $(NNG_LIB) \
+  $(ALLOCD_LIB) $(ALLOCCORE_LIB)
 	@mkdir -p $(@D)
-	$(call say,LD)$(CC) $(LDFLAGS_ALL) -o $@ $< $(UNIT_HELP) $(HQD_LIB) $(CORE_LIB) $(WORKERD_LIB) $(AGENT_LIB) $(HQ_LIB) $(COMMON_LIB) \
+	$(call say,LD)$(CC) $(LDFLAGS_ALL) -o $@ $< $(UNIT_HELP) $(ALLOCD_LIB) $(ALLOCCORE_LIB) $(HQD_LIB) $(CORE_LIB) $(WORKERD_LIB) $(AGENT_LIB) $(HQ_LIB) $(COMMON_LIB) \
 	  $(NNG_LIBS) $(BASE_LIBS) $(HWLOC_LIBS) -lcmocka -lstdc++
 
 -include tests/sim/sim.mk

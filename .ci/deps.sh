@@ -7,7 +7,7 @@ what=${1:-all}
 debian_build="build-essential pkg-config libnng-dev libmbedtls-dev libev-dev libsodium-dev libprotobuf-c-dev
 protobuf-c-compiler protobuf-compiler libhwloc-dev libudev-dev libjansson-dev libyaml-dev uthash-dev libxxhash-dev
 libzstd-dev libtomlplusplus-dev"
-debian_test="libcmocka-dev python3-pytest iproute2 procps systemd clang libclang-rt-14-dev"
+debian_test="slurmctld slurmd slurm-client munge libcmocka-dev python3-pytest iproute2 procps systemd clang libclang-rt-14-dev"
 fedora="gcc gcc-c++ tomlplusplus-devel make pkgconf-pkg-config nng-devel mbedtls-devel libev-devel libsodium-devel protobuf-c-devel protobuf-c-compiler
 protobuf-compiler hwloc-devel systemd-devel jansson-devel libyaml-devel uthash-devel xxhash-devel libzstd-devel
 libcmocka-devel python3-pytest iproute procps-ng clang compiler-rt"
