@@ -4,7 +4,7 @@
 #include "common/out_table.h"
 #include "hq/desc_print.h"
 #include "hq/follow.h"
-#include "hq/selector.h"
+#include "common/ranges.h"
 
 #include <stdio.h>
 
@@ -81,20 +81,32 @@ row_state(struct hq_table *t, const Hq__JobInfo *job, bool with_color)
     hq_table_row(t, "State", hq_buf_view(&cell), HQ_COLOR_NONE);
 }
 
+/* Range by range as they came: "2,5" does not become "2-5:3". */
+static void
+fmt_ranges(struct hq_buf *out, const Hq__Ranges *r)
+{
+    for (size_t ix = 0; ix + 2 < r->n_packed; ix += 3) {
+        struct hq_range range = {.first = r->packed[ix], .count = r->packed[ix + 1], .step = r->packed[ix + 2]};
+        struct hq_ranges one = {.v = &range, .count = 1};
+        if (ix > 0) {
+            hq_buf_byte(out, ',');
+        }
+        hq_ranges_print(&one, out);
+    }
+}
+
 static void
 row_tasks(struct hq_table *t, const Hq__JobDetailAnswer *a)
 {
     HQ_AUTO(hq_buf_fini) struct hq_buf cell = HQ_BUF_INIT;
     uint64_t count = follow_task_count(a->info);
     hq_buf_u64(&cell, count);
-    struct hq_ranges ids = HQ_RANGES_INIT;
     /* One array shows as it was given, everything else as sorted runs. */
     const Hq__Ranges *shown = a->n_submits == 1 && !a->submits[0]->is_graph ? a->submits[0]->ids : a->task_ids;
-    if (count > 0 && shown != NULL && selector_ranges_read(&ids, shown, NULL) == 0) {
+    if (count > 0 && shown != NULL && shown->n_packed >= 3) {
         hq_buf_cstr(&cell, "; Ids: ");
-        hq_ranges_print(&ids, &cell);
+        fmt_ranges(&cell, shown);
     }
-    hq_ranges_fini(&ids);
     hq_table_row(t, "Tasks", hq_buf_view(&cell), HQ_COLOR_NONE);
 }
 
