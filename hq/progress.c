@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #define REDRAW_MS 100 /* at most that often; the last line always shows the final state */
+#define LINE_MS 1000  /* where no terminal rewrites it: a file shall not grow by ten lines a second */
 
 struct totals {
     struct hq_bar_counts tasks;
@@ -67,16 +68,36 @@ progress_line(struct hq_buf *b, Hq__JobInfo *const *jobs, size_t count, enum pro
     hq_buf_cstr(b, is_old && has_one ? ")" : "");
 }
 
-/* On a terminal one line is rewritten; elsewhere each change is a line of its own. */
-static void
-draw(struct hq_out *out, const struct follow *f, enum progress_form form, bool is_tty)
+struct display {
+    struct hq_out *out;
+    enum progress_form form;
+    bool is_tty;
+    hq_ms drawn_at_ms;
+    struct hq_buf line; /* drawn last */
+};
+
+/* On a terminal one line is rewritten; elsewhere each change is a line of its own. Not more often than the pause
+ * allows, unless is_forced. false: what is drawn is older than the state. */
+static bool
+draw(struct display *d, const struct follow *f, bool is_forced)
 {
     HQ_AUTO(hq_buf_fini) struct hq_buf line = HQ_BUF_INIT;
-    progress_line(&line, f->state->jobs, f->state->n_jobs, form, out->with_color);
-    hq_out_text(out, is_tty ? "\r\x1b[2K" : "");
-    hq_out_str(out, hq_buf_view(&line));
-    hq_out_text(out, is_tty ? "" : "\n");
-    hq_out_flush(out);
+    progress_line(&line, f->state->jobs, f->state->n_jobs, d->form, d->out->with_color);
+    if (hq_str_eq(hq_buf_view(&line), hq_buf_view(&d->line))) {
+        return true;
+    }
+    hq_ms now_ms = hq_clock_ms();
+    if (!is_forced && now_ms - d->drawn_at_ms < (d->is_tty ? REDRAW_MS : LINE_MS)) {
+        return false;
+    }
+    d->drawn_at_ms = now_ms;
+    hq_buf_clear(&d->line);
+    hq_buf_str(&d->line, hq_buf_view(&line));
+    hq_out_text(d->out, d->is_tty ? "\r\x1b[2K" : "");
+    hq_out_str(d->out, hq_buf_view(&line));
+    hq_out_text(d->out, d->is_tty ? "" : "\n");
+    hq_out_flush(d->out);
+    return true;
 }
 
 static void
@@ -88,31 +109,34 @@ log_start(const struct totals *t, enum progress_form form)
                 (unsigned long long)tasks, tasks == 1 ? "" : "s");
 }
 
+static bool
+is_over(const struct follow *f)
+{
+    struct totals t = add_up(f->state->jobs, f->state->n_jobs);
+    return t.jobs_done == t.jobs;
+}
+
 static int
 show(struct hq_cli *cli, struct follow *f, enum progress_form form, struct hq_err *err)
 {
-    bool is_tty = isatty(cli->out.fd);
+    struct display d = {.out = &cli->out, .form = form, .is_tty = isatty(cli->out.fd)};
+    bool is_drawn = draw(&d, f, true);
     int rc = 0;
-    for (;;) {
-        draw(&cli->out, f, form, is_tty);
-        struct totals t = add_up(f->state->jobs, f->state->n_jobs);
-        if (t.jobs_done == t.jobs || cli->out.write_rc < 0) {
-            break;
-        }
-        hq_ms drawn_ms = hq_clock_ms();
-        rc = follow_next(f, 0, err);
+    while (rc == 0 && !is_over(f) && cli->out.write_rc == 0) {
+        rc = follow_next(f, is_drawn ? 0 : REDRAW_MS, err);
         if (rc < 0) {
             break;
         }
-        hq_ms early_ms = drawn_ms + REDRAW_MS - hq_clock_ms();
-        if (early_ms > 0) {
-            (void)poll(NULL, 0, (int)early_ms); /* bounds the rate: what changes meanwhile is in the next answer */
+        is_drawn = draw(&d, f, is_over(f));
+        if (!is_over(f)) {
+            (void)poll(NULL, 0, REDRAW_MS); /* bounds the rate: what changes meanwhile is in the next answer */
         }
     }
-    if (is_tty) {
+    if (d.is_tty) {
         hq_out_text(&cli->out, "\n");
         hq_out_flush(&cli->out);
     }
+    hq_buf_fini(&d.line);
     return rc;
 }
 
