@@ -160,14 +160,19 @@ add_worker(struct hq_table *t, const Hq__TaskExplainAnswer *a, size_t from, size
 static void
 print_dependencies(struct hq_out *out, const Hq__TaskExplainAnswer *a)
 {
-    hq_out_printf(out, "Task %u@%u is ", a->job, a->task);
+    char name[32];
+    bool is_ready = a->waiting_deps == 0;
+    (void)snprintf(name, sizeof name, "%u@%u", a->job, a->task);
+    hq_out_text(out, "Task ");
+    hq_out_word(out, HQ_COLOR_CYAN, name);
+    hq_out_text(out, " is ");
+    hq_out_word(out, HQ_COLOR_YELLOW, is_ready ? "ready" : "not ready");
     if (a->dep_count == 0) {
-        hq_out_text(out, "ready to run because it has no dependencies.\n");
-    } else if (a->waiting_deps == 0) {
-        hq_out_line(out, "ready to run because its all %u dependencies are finished.", a->dep_count);
+        hq_out_text(out, " to run because it has no dependencies.\n");
+    } else if (is_ready) {
+        hq_out_line(out, " to run because its all %u dependencies are finished.", a->dep_count);
     } else {
-        hq_out_line(out, "not ready to run, because %u/%u dependencies are not finished.", a->waiting_deps,
-                    a->dep_count);
+        hq_out_line(out, " to run, because %u/%u dependencies are not finished.", a->waiting_deps, a->dep_count);
     }
 }
 
@@ -185,10 +190,18 @@ print_workers(struct hq_out *out, const Hq__TaskExplainAnswer *a)
     }
     hq_ranges_runs_end(&runs);
     if (count == 0) {
-        hq_out_text(out, "There is no worker where the task can run.\n");
-    } else {
-        hq_out_line(out, "The task can run on %zu worker%s: %s", count, count == 1 ? "" : "s", ids.ptr);
+        hq_out_text(out, "There is ");
+        hq_out_word(out, HQ_COLOR_RED, "no worker");
+        hq_out_text(out, " where the task can run.\n");
+        return;
     }
+    char text[32];
+    (void)snprintf(text, sizeof text, "%zu", count);
+    hq_out_text(out, "The task can run on ");
+    hq_out_word(out, HQ_COLOR_GREEN, text);
+    hq_out_text(out, count == 1 ? " worker: " : " workers: ");
+    hq_out_word(out, HQ_COLOR_GREEN, ids.ptr);
+    hq_out_text(out, "\n");
 }
 
 void
