@@ -152,6 +152,8 @@ journal_create(struct journal **ret, const struct journal_conf *conf, struct hq_
     if (rc == 0) {
         journal_index_add(&j->index, j->head.first_seq - 1, HQ_RECORD_HEAD_BYTES, j->head.segment_ix);
         j->marked_bytes = j->synced_bytes;
+        j->reserved_bytes = j->file_bytes;
+        j->can_reserve = true;
         j->open_before_seq = j->appended_seq;
         rc = start_threads(j, err);
     }
@@ -311,18 +313,23 @@ journal_lost(struct journal *j, struct hq_err *ret_why)
 }
 
 bool
-journal_refuses(struct journal *j, struct hq_err *ret_why)
+journal_refuses(struct journal *j, size_t bytes, struct hq_err *ret_why)
 {
     if (journal_failing(j, ret_why)) {
         return true;
     }
     pthread_mutex_lock(&j->mu);
-    bool is_full = j->pending_bytes > JOURNAL_PENDING_BYTES_MAX;
+    bool is_slow = j->pending_bytes > JOURNAL_PENDING_BYTES_MAX;
+    uint64_t end = j->file_bytes + j->pending_bytes + j->open.len + bytes + JOURNAL_KEEP_BYTES;
+    bool is_full = j->is_tight && end > j->reserved_bytes;
+    if (is_full && ret_why != NULL) {
+        *ret_why = j->reserve_why;
+    }
     pthread_mutex_unlock(&j->mu);
-    if (is_full) {
+    if (is_slow && !is_full) {
         (void)hq_err_set(ret_why, -EAGAIN, "The disk of the journal does not keep up");
     }
-    return is_full;
+    return is_slow || is_full;
 }
 
 int
@@ -352,6 +359,10 @@ journal_finish(struct journal *j, hq_ms wait_ms, struct hq_err *err)
             journal_write_all_thr(j->fd, hq_buf_view(&mark), NULL) == 0) {
             j->file_bytes += mark.len;
             j->marked_bytes = j->synced_bytes;
+            if (ftruncate(j->fd, (off_t)j->file_bytes) == 0) { /* gives the reserve back */
+                j->reserved_bytes = j->file_bytes;
+                j->can_reserve = false;
+            }
             (void)fdatasync(j->fd);
         }
     } else if (j->is_failing || j->is_lost) {

@@ -15,6 +15,9 @@
  * Two promises: a record up to journal_written_seq() survives the end of this process (the kernel has it), one up to
  * journal_committed_seq() a power cut (fdatasync returned). After a failed write or fdatasync the kernel may have dropped
  * the pages and called them clean: that file is never written again; everything behind the last commit goes to a new one.
+ *
+ * So that a full disk is noticed before a change is taken and not after, blocks for the next JOURNAL_RESERVE_BYTES are reserved
+ * ahead of the end (fallocate, without changing the file's size); when that fails, only what still fits is taken.
  */
 #ifndef HQ_HQD_JOURNAL_H
 #define HQ_HQD_JOURNAL_H
@@ -51,6 +54,8 @@ struct journal_conf {
     const struct journal_resume *resume;
 };
 #define JOURNAL_QUIET_MS 5000
+#define JOURNAL_RESERVE_BYTES (64u << 10)
+#define JOURNAL_KEEP_BYTES (8u << 10) /* of the reserve: for what workers and timers cause, not for changes */
 
 struct journal_resume {
     int fd;                       /* of the live file, from journal_lock; the journal takes it over */
@@ -78,8 +83,9 @@ uint64_t journal_committed_seq(struct journal *j);
 uint64_t journal_bytes(struct journal *j);               /* of the live file */
 /* true: records wait because the file can't be written; *ret_why (if not NULL) is the reason. */
 bool journal_failing(struct journal *j, struct hq_err *ret_why);
-/* true: no new changes, please: failing, or more than JOURNAL_PENDING_BYTES_MAX wait for a slow disk. */
-bool journal_refuses(struct journal *j, struct hq_err *ret_why);
+/* true: no change of about that many bytes, please: the file can't be written, or the disk is full but for what is reserved,
+ * or more than JOURNAL_PENDING_BYTES_MAX wait for a slow disk. */
+bool journal_refuses(struct journal *j, size_t bytes, struct hq_err *ret_why);
 /* true: another hqd owns this journal now; the process must end without another word. */
 bool journal_lost(struct journal *j, struct hq_err *ret_why);
 /* Orderly end: waits until everything is on disk, at most wait_ms. -ETIMEDOUT, or why it can't be written. */

@@ -59,6 +59,12 @@ struct journal {
     uint64_t want_seq;            /* commit asked for up to here */
     uint64_t file_bytes;
     uint64_t synced_bytes;        /* of the live file */
+    uint64_t reserved_bytes;      /* of the live file: blocks up to here are ours, whoever else fills the disk */
+    bool can_reserve;             /* the filesystem knows fallocate */
+    bool is_tight;                /* the last reservation failed: reserve_why */
+    struct hq_err reserve_why;
+    hq_ms reserve_retry_ms;
+    hq_ms reserve_at_ms;          /* when the next attempt is due */
     struct hq_record_head head;   /* of the live file */
     struct journal_index index;
     int fd;                       /* changed by the writer only */

@@ -235,7 +235,7 @@ adopt_file(struct journal *j, int fd, const struct hq_record_head *head, uint64_
     }
     j->fd = fd;
     j->head = *head;
-    j->file_bytes = j->synced_bytes = j->marked_bytes = bytes;
+    j->file_bytes = j->synced_bytes = j->marked_bytes = j->reserved_bytes = bytes;
     journal_index_add(&j->index, head->first_seq - 1, HQ_RECORD_HEAD_BYTES, head->segment_ix);
 }
 
@@ -415,7 +415,7 @@ switch_files(struct journal *j)
         struct journal_index old_index = j->index;
         j->index = s->index;
         s->index = old_index;
-        j->file_bytes = j->synced_bytes = j->marked_bytes = s->bytes + out.len;
+        j->file_bytes = j->synced_bytes = j->marked_bytes = j->reserved_bytes = s->bytes + out.len;
         j->committed_seq = until_seq;
         drop_committed(j);
     }
@@ -424,6 +424,59 @@ switch_files(struct journal *j)
     s->is_done = true;
     j->pruned = NULL;
     journal_post_progress_thr(j);
+}
+
+/* mu held. Are there fewer reserved bytes ahead than there should be? Then *ret_wait_ms says when to try again. */
+static bool
+reserve_is_due(const struct journal *j, hq_ms *ret_wait_ms)
+{
+    if (!j->can_reserve || j->reserved_bytes >= j->file_bytes + JOURNAL_RESERVE_BYTES / 2) {
+        return false;
+    }
+    hq_ms now_ms = hq_clock_ms();
+    if (j->is_tight && now_ms < j->reserve_at_ms) {
+        *ret_wait_ms = *ret_wait_ms < 0 ? j->reserve_at_ms - now_ms : HQ_MIN(*ret_wait_ms, j->reserve_at_ms - now_ms);
+        return false;
+    }
+    return true;
+}
+
+/* mu held on entry and exit. Comes last: nobody waits for it. */
+static bool
+reserve_work(struct journal *j, hq_ms *ret_wait_ms)
+{
+    if (j->is_writing || j->is_failing || j->is_lost || !reserve_is_due(j, ret_wait_ms)) {
+        return false;
+    }
+    j->is_writing = true;
+    uint64_t from = j->file_bytes;
+    int fd = j->fd;
+    pthread_mutex_unlock(&j->mu);
+    int rc;
+    while ((rc = fallocate(fd, FALLOC_FL_KEEP_SIZE, (off_t)from, JOURNAL_RESERVE_BYTES)) < 0 && errno == EINTR) {
+    }
+    rc = rc < 0 ? -errno : 0;
+    pthread_mutex_lock(&j->mu);
+    bool was_tight = j->is_tight;
+    if (rc == 0) {
+        j->reserved_bytes = from + JOURNAL_RESERVE_BYTES;
+        j->is_tight = false;
+        j->reserve_retry_ms = 0;
+    } else if (rc == -ENOSPC || rc == -EDQUOT || rc == -EFBIG) {
+        j->is_tight = true;
+        (void)hq_err_sys(&j->reserve_why, rc, "Journal cannot be written");
+        j->reserve_retry_ms =
+            j->reserve_retry_ms == 0 ? RETRY_MS_MIN : HQ_MIN(j->reserve_retry_ms * 2, (hq_ms)RETRY_MS_MAX);
+        j->reserve_at_ms = hq_clock_ms() + j->reserve_retry_ms;
+    } else {
+        j->can_reserve = false; /* not on this filesystem: a full disk is a failed write then */
+        j->is_tight = false;
+    }
+    if (was_tight != j->is_tight) {
+        journal_post_progress_thr(j);
+    }
+    j->is_writing = false;
+    return true;
 }
 
 /* mu held. One piece of work that only one thread may do at a time; false: there is none, *ret_wait_ms = until when. */
@@ -496,7 +549,7 @@ journal_worker_main(void *arg)
     pthread_mutex_lock(&j->mu);
     while (!j->is_stopping) {
         hq_ms until_ms = -1;
-        if (!write_work(j, &until_ms) && !sync_work(j)) {
+        if (!write_work(j, &until_ms) && !sync_work(j) && !reserve_work(j, &until_ms)) {
             wait_work(j, until_ms);
         }
     }

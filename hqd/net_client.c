@@ -221,7 +221,12 @@ on_flush(const struct ask *a)
     egress_done(&bytes, request_id(a));
     a->s->wants_commit = true;
     a->s->is_dirty = true;
-    outbox_put(&a->s->outbox, EFFECT_AFTER_COMMIT, core_newest_seq(a->s->core), a->handle, &bytes);
+    outbox_put(&a->s->outbox,
+               EFFECT_AFTER_COMMIT,
+               core_newest_seq(a->s->core),
+               hq_clock_ms() + CLIENT_HOLD_MS,
+               a->handle,
+               &bytes);
 }
 
 /* What changes the state is the core's business. */
@@ -303,7 +308,7 @@ net_client_on_request(void *shell, const struct hq_net_peer *net, const struct h
         return;
     }
     struct hq_err why = {0};
-    if (m.row->is_change && journal_refuses(s->journal, &why)) {
+    if (m.row->is_change && journal_refuses(s->journal, payload.len, &why)) {
         shell_refuse(s, a.handle, why.code, why.text);
     } else if (m.row->is_change && s->is_stopping) {
         shell_refuse(s, a.handle, -ESHUTDOWN, "The server is stopping");

@@ -19,7 +19,7 @@ net_turn_on_request(void *shell, const struct hq_net_peer *net, const struct hq_
     }
     struct hq_err err = {0};
     struct input in;
-    if (m.row->is_change && journal_refuses(s->journal, &err)) {
+    if (m.row->is_change && journal_refuses(s->journal, payload.len, &err)) {
         shell_refuse(s, handle, -EAGAIN, err.text);
         return;
     }
@@ -36,8 +36,13 @@ net_turn_on_request(void *shell, const struct hq_net_peer *net, const struct hq_
         if (p->worker != in.u.turn.worker.v && peers_of_worker(&s->peers, in.u.turn.worker.v) != NULL) {
             peers_set_worker(&s->peers, p, in.u.turn.worker.v);
         }
+        struct hq_buf kept;
+        if (peer_pop_answer(p, &kept)) { /* it waited for a turn */
+            shell_send_kept(s, p, &kept);
+        }
     } else {
         in.u.reg.handle = handle;
+        peer_drop_answers(p);
     }
     shell_step(s, &in);
 }

@@ -35,9 +35,32 @@ drop_requests(struct peers *ps, struct peer *p)
     }
 }
 
+bool
+peer_pop_answer(struct peer *p, struct hq_buf *ret)
+{
+    struct peer_answer *a = STAILQ_FIRST(&p->undelivered);
+    if (a == NULL) {
+        return false;
+    }
+    STAILQ_REMOVE_HEAD(&p->undelivered, link);
+    *ret = a->bytes;
+    free(a);
+    return true;
+}
+
+void
+peer_drop_answers(struct peer *p)
+{
+    struct hq_buf bytes;
+    while (peer_pop_answer(p, &bytes)) {
+        hq_buf_fini(&bytes);
+    }
+}
+
 static void
 peer_free(struct peer *p)
 {
+    peer_drop_answers(p);
     uploads_fini(&p->uploads);
     free(p);
 }
@@ -75,6 +98,7 @@ peers_get(struct peers *ps, enum peer_door door, const struct hq_net_peer *net)
         p = hq_xalloc(sizeof *p);
         p->door = door;
         LIST_INIT(&p->requests);
+        STAILQ_INIT(&p->undelivered);
         hq_map_set_ptr(&ps->by_id[door], net->id, p);
     }
     p->net = *net; /* a session that comes back may do so from another address */
@@ -91,6 +115,7 @@ peers_gone(struct peers *ps, enum peer_door door, uint64_t id, uint32_t *ret_wor
         return;
     }
     drop_requests(ps, p);
+    peer_drop_answers(p); /* what a worker did not get, it is told again when it registers */
     p->is_connected = false;
     if (p->worker != 0) {
         *ret_worker = p->worker;
@@ -166,12 +191,14 @@ take_slot(struct peers *ps)
 }
 
 uint64_t
-request_open(struct peers *ps, struct peer *p, const struct hq_net_req *route, uint64_t request_id)
+request_open(struct peers *ps, struct peer *p, const struct hq_net_req *route, uint64_t request_id, bool is_turn)
 {
     struct request *r = take_slot(ps);
     r->peer = p;
     r->route = *route;
     r->request_id = request_id;
+    r->is_turn = is_turn;
+    r->is_spent = false;
     LIST_INSERT_HEAD(&p->requests, r, link);
     return hq_map_key2(r->generation, r->slot);
 }
@@ -207,4 +234,35 @@ request_close(struct peers *ps, uint64_t handle, struct request *ret)
     *ret = *found;
     release(ps, ps->slots[(uint32_t)handle]);
     return true;
+}
+
+void
+request_spend(struct peers *ps, uint64_t handle)
+{
+    HQ_ASSERT(request_find(ps, handle) != NULL);
+    ps->slots[(uint32_t)handle]->is_spent = true;
+}
+
+bool
+peer_take_route(struct peer *p, struct request *ret)
+{
+    struct request *oldest = NULL;
+    struct request *r;
+    LIST_FOREACH (r, &p->requests, link) { /* newest first */
+        oldest = r->is_turn && !r->is_spent ? r : oldest;
+    }
+    if (oldest == NULL) {
+        return false;
+    }
+    oldest->is_spent = true;
+    *ret = *oldest;
+    return true;
+}
+
+void
+peer_keep_answer(struct peer *p, struct hq_str bytes)
+{
+    struct peer_answer *a = hq_xalloc(sizeof *a);
+    hq_buf_str(&a->bytes, bytes);
+    STAILQ_INSERT_TAIL(&p->undelivered, a, link);
 }

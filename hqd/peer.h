@@ -28,6 +28,13 @@ struct request {
     uint64_t request_id;      /* of the envelope */
     uint32_t slot;
     uint32_t generation;
+    bool is_turn;
+    bool is_spent;            /* a turn whose request was answered by a heartbeat: its answer needs another's route */
+};
+
+struct peer_answer { /* to a turn that is spent, and no other turn is here */
+    STAILQ_ENTRY(peer_answer) link;
+    struct hq_buf bytes;
 };
 
 struct peer {
@@ -36,6 +43,7 @@ struct peer {
     uint32_t worker;          /* the worker that speaks here, 0 = none */
     bool is_connected;
     LIST_HEAD(, request) requests;
+    STAILQ_HEAD(, peer_answer) undelivered;
     struct uploads uploads;
     uint64_t event_next;      /* follow: first event not sent yet; 0 = never followed */
 };
@@ -63,10 +71,19 @@ struct peer *peers_of_worker(const struct peers *ps, uint32_t worker); /* NULL =
 void peers_forget_worker(struct peers *ps, uint32_t worker);
 uint32_t peer_uid(const struct peers *ps, const struct peer *p);
 
-uint64_t request_open(struct peers *ps, struct peer *p, const struct hq_net_req *route, uint64_t request_id);
+uint64_t request_open(struct peers *ps, struct peer *p, const struct hq_net_req *route, uint64_t request_id,
+                      bool is_turn);
 /* A handle that nobody waits behind: for what the shell itself asks of the core. */
 uint64_t request_open_own(struct peers *ps);
 const struct request *request_find(const struct peers *ps, uint64_t handle); /* NULL = gone or answered */
+/* Marks a turn's route as used: its answer will go by another one. */
+void request_spend(struct peers *ps, uint64_t handle);
+/* The oldest turn of the peer whose route is not used, and uses it. false = none. */
+bool peer_take_route(struct peer *p, struct request *ret);
+void peer_keep_answer(struct peer *p, struct hq_str bytes);
+/* The first answer kept; the caller frees it. false = none. */
+bool peer_pop_answer(struct peer *p, struct hq_buf *ret);
+void peer_drop_answers(struct peer *p);
 /* Ends the request: *ret is its copy (ret->peer may be NULL for an own one). false = gone already. */
 bool request_close(struct peers *ps, uint64_t handle, struct request *ret);
 

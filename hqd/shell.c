@@ -57,7 +57,8 @@ shell_receive(struct shell *s, enum peer_door door, const struct hq_net_peer *ne
         return false;
     }
     *ret_peer = peers_get(&s->peers, door, net);
-    *ret_handle = request_open(&s->peers, *ret_peer, req, ret->head.request_id);
+    *ret_handle =
+        request_open(&s->peers, *ret_peer, req, ret->head.request_id, ret->row->input == INPUT_TURN);
     return true;
 }
 
@@ -326,7 +327,7 @@ shell_create(struct shell **ret, const struct shell_conf *conf, struct hq_err *e
     uint64_t seed;
     randombytes_buf(&seed, sizeof seed);
     peers_init(&s->peers, seed, (uint32_t)getuid());
-    outbox_init(&s->outbox, shell_send, s);
+    outbox_init(&s->outbox, shell_send, shell_on_late, s);
     follow_init(&s->follow);
     effects_init(&s->fx);
     hq_arena_init(&s->in_arena, INGRESS_ARENA_BYTES_MAX);

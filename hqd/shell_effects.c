@@ -49,7 +49,10 @@ put(struct shell *s, const struct effect *e, uint64_t handle)
     if (e->when == EFFECT_AFTER_COMMIT) {
         s->wants_commit = true;
     }
-    outbox_put(&s->outbox, e->when, e->after_seq, handle, &s->answer_bytes);
+    const struct request *r = request_find(&s->peers, handle);
+    hq_ms hold_ms = r != NULL && r->is_turn ? TURN_HOLD_MS : CLIENT_HOLD_MS;
+    hq_ms late_ms = e->when == EFFECT_NOW ? INT64_MAX : hq_clock_ms() + hold_ms;
+    outbox_put(&s->outbox, e->when, e->after_seq, late_ms, handle, &s->answer_bytes);
 }
 
 static void
@@ -144,6 +147,15 @@ shell_step(struct shell *s, const struct input *in)
 
 /* ---- answers */
 
+static void
+send_by(struct shell *s, const struct request *r, struct hq_str bytes)
+{
+    int rc = hq_net_answer(s->net[r->peer->door], &r->route, bytes);
+    if (rc < 0) {
+        hq_log_error("An answer could not be sent peer=%s bytes=%zu rc=%d", r->peer->net.addr, bytes.len, rc);
+    }
+}
+
 void
 shell_send(void *shell, uint64_t handle, struct hq_str bytes)
 {
@@ -152,10 +164,54 @@ shell_send(void *shell, uint64_t handle, struct hq_str bytes)
     if (!request_close(&s->peers, handle, &r)) {
         return; /* its peer has gone */
     }
-    int rc = hq_net_answer(s->net[r.peer->door], &r.route, bytes);
-    if (rc < 0) {
-        hq_log_error("An answer could not be sent peer=%s bytes=%zu rc=%d", r.peer->net.addr, bytes.len, rc);
+    struct request other;
+    if (!r.is_spent) {
+        send_by(s, &r, bytes);
+    } else if (peer_take_route(r.peer, &other)) {
+        send_by(s, &other, bytes); /* the envelope names the other turn's request; workers go by command numbers */
+    } else {
+        peer_keep_answer(r.peer, bytes);
     }
+}
+
+void
+shell_send_kept(struct shell *s, struct peer *p, struct hq_buf *bytes)
+{
+    struct request r;
+    if (peer_take_route(p, &r)) {
+        send_by(s, &r, hq_buf_view(bytes));
+    }
+    hq_buf_fini(bytes);
+}
+
+/* An answer waits for the journal for too long. A worker must not take that for the end of hqd: it gets a heartbeat that says
+ * nothing, and what was meant for it goes by its next turn. A client is told why it waits. */
+hq_ms
+shell_on_late(void *shell, uint64_t handle)
+{
+    struct shell *s = shell;
+    const struct request *r = request_find(&s->peers, handle);
+    if (r == NULL) {
+        return INT64_MAX;
+    }
+    if (r->is_turn) {
+        struct turn_answer heartbeat = {0};
+        HQ_AUTO(hq_buf_fini) struct hq_buf bytes = HQ_BUF_INIT;
+        egress_turn(&bytes, r->request_id, &heartbeat, &s->conv_arena);
+        send_by(s, r, hq_buf_view(&bytes));
+        request_spend(&s->peers, handle);
+        return INT64_MAX;
+    }
+    struct hq_err why = {0};
+    if (!journal_failing(s->journal, &why)) {
+        return hq_clock_ms() + CLIENT_HOLD_MS; /* slow, but on its way */
+    }
+    if (r->peer->door == PEER_CLIENTS) {
+        HQ_AUTO(hq_buf_fini) struct hq_buf text = HQ_BUF_INIT;
+        hq_buf_printf(&text, "%s\nThe request takes effect as soon as it can be written.", why.text);
+        shell_refuse(s, handle, why.code, text.ptr);
+    }
+    return INT64_MAX;
 }
 
 void

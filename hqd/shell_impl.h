@@ -76,6 +76,9 @@ void shell_answer_now(struct shell *s, uint64_t handle, struct hq_str bytes);
 void shell_refuse(struct shell *s, uint64_t handle, int code, const char *text);
 void shell_arm_wait_timer(struct shell *s);
 void shell_send(void *shell, uint64_t handle, struct hq_str bytes);
+hq_ms shell_on_late(void *shell, uint64_t handle);
+/* By the route of a turn that has just come; takes the bytes. */
+void shell_send_kept(struct shell *s, struct peer *p, struct hq_buf *bytes);
 void shell_begin_stop(struct shell *s);
 
 /* Requests of both doors: peer, handle, decoded message. false: it has been answered or dropped. */
@@ -106,5 +109,7 @@ void texts_progress(struct shell *s); /* the journal's marks have moved */
 
 #define QUESTION_WAIT_MS 1000
 #define STOP_WAIT_MS 5000
+#define TURN_HOLD_MS 1000   /* a worker waits for the journal that long before it gets a heartbeat instead */
+#define CLIENT_HOLD_MS 5000 /* a client, before it is told why it waits */
 
 #endif

@@ -275,7 +275,7 @@ test_failed_write_goes_to_a_new_file(void **state)
     journal_submit(w->j, true, false);
     run_until(w, is_failing);
     struct hq_err why = {0};
-    assert_true(journal_refuses(w->j, &why));
+    assert_true(journal_refuses(w->j, 0, &why));
     assert_int_equal(why.code, -EFBIG);
     assert_non_null(strstr(why.text, "Journal cannot be written"));
     assert_int_equal(journal_committed_seq(w->j), 100);
@@ -287,7 +287,7 @@ test_failed_write_goes_to_a_new_file(void **state)
     set_file_limit(RLIM_INFINITY);
     run_until(w, is_committed);
     assert_false(journal_failing(w->j, NULL));
-    assert_false(journal_refuses(w->j, NULL));
+    assert_false(journal_refuses(w->j, 0, NULL));
     assert_int_equal(journal_committed_seq(w->j), 160);
 
     /* Room for some: the file that hit the limit is left, the next one takes over at once. */

@@ -24,6 +24,15 @@ on_send(void *ctx, uint64_t handle, struct hq_str bytes)
     hq_buf_byte(&s->text, ' ');
 }
 
+/* Tells once more after 100 ms for even handles. */
+static hq_ms
+on_late(void *ctx, uint64_t handle)
+{
+    struct sent *s = ctx;
+    hq_buf_printf(&s->text, "late %u ", (unsigned)handle);
+    return handle % 2 == 0 ? 6000 : INT64_MAX;
+}
+
 static void
 expect(struct sent *s, const char *text)
 {
@@ -45,19 +54,19 @@ test_marks(void **state)
     (void)state;
     struct sent sent = {0};
     struct outbox o;
-    outbox_init(&o, on_send, &sent);
+    outbox_init(&o, on_send, on_late, &sent);
     struct hq_buf b = buf("now");
-    outbox_put(&o, EFFECT_NOW, 100, 1, &b);
+    outbox_put(&o, EFFECT_NOW, 100, INT64_MAX, 1, &b);
     hq_buf_fini(&b);
     expect(&sent, "1:now ");
     assert_true(outbox_is_empty(&o));
 
     b = buf("assign");
-    outbox_put(&o, EFFECT_AFTER_WRITE, 5, 2, &b);
+    outbox_put(&o, EFFECT_AFTER_WRITE, 5, 500, 2, &b);
     b = buf("submitted");
-    outbox_put(&o, EFFECT_AFTER_COMMIT, 5, 3, &b);
+    outbox_put(&o, EFFECT_AFTER_COMMIT, 5, 5000, 3, &b);
     b = buf("canceled");
-    outbox_put(&o, EFFECT_AFTER_COMMIT, 6, 4, &b);
+    outbox_put(&o, EFFECT_AFTER_COMMIT, 6, 5000, 4, &b);
     b = buf("list");
     outbox_put_question(&o, 6, 1000, 5, &b);
     assert_int_equal(b.len, 0); /* taken */
@@ -68,18 +77,26 @@ test_marks(void **state)
     outbox_release(&o, 6, 5, 10);
     expect(&sent, "3:submitted ");
     assert_int_equal(outbox_next_ms(&o), 1000);
-    outbox_release(&o, 6, 5, 999);
+    outbox_release(&o, 5, 5, 999);
     expect(&sent, "");
     outbox_release(&o, 6, 5, 1000); /* a question is answered anyway, a promise is not */
     expect(&sent, "5:list ");
     assert_int_equal(o.late_count, 1);
-    assert_int_equal(outbox_next_ms(&o), INT64_MAX);
+    assert_int_equal(outbox_next_ms(&o), 5000);
     assert_false(outbox_is_empty(&o));
+    outbox_release(&o, 6, 5, 5000);
+    expect(&sent, "late 4 ");
+    outbox_release(&o, 6, 5, 5999);
+    expect(&sent, "");
+    assert_int_equal(outbox_next_ms(&o), 6000);
     outbox_release(&o, 6, 6, 1001);
     expect(&sent, "4:canceled ");
     assert_true(outbox_is_empty(&o));
+    assert_int_equal(outbox_next_ms(&o), INT64_MAX);
     b = buf("never");
-    outbox_put(&o, EFFECT_AFTER_COMMIT, 9, 6, &b);
+    outbox_put(&o, EFFECT_AFTER_COMMIT, 9, 6000, 6, &b);
+    outbox_release(&o, 6, 6, 6000);
+    expect(&sent, "late 6 ");
     outbox_fini(&o); /* frees what never left */
     hq_buf_fini(&sent.text);
 }
@@ -130,9 +147,9 @@ test_requests_die_with_their_peer(void **state)
     struct peer *pb = peers_get(&ps, PEER_CLIENTS, &b);
     assert_int_equal(peer_uid(&ps, pa), 1234);
     assert_int_equal(peer_uid(&ps, pb), 1000);
-    uint64_t h1 = request_open(&ps, pa, &route, 11);
-    uint64_t h2 = request_open(&ps, pa, &route, 12);
-    uint64_t h3 = request_open(&ps, pb, &route, 13);
+    uint64_t h1 = request_open(&ps, pa, &route, 11, false);
+    uint64_t h2 = request_open(&ps, pa, &route, 12, false);
+    uint64_t h3 = request_open(&ps, pb, &route, 13, false);
     assert_true(h1 != 0 && h2 != 0 && h1 != h2);
     struct request r;
     assert_true(request_close(&ps, h1, &r));
@@ -146,7 +163,7 @@ test_requests_die_with_their_peer(void **state)
     uint64_t own = request_open_own(&ps);
     assert_true(own != 0);
     assert_null(request_find(&ps, own));
-    uint64_t h4 = request_open(&ps, pb, &route, 14); /* reuses a slot, not a handle */
+    uint64_t h4 = request_open(&ps, pb, &route, 14, false); /* reuses a slot, not a handle */
     assert_true(h4 != h1 && h4 != h2 && h4 != own);
     assert_null(request_find(&ps, h1));
     assert_null(request_find(&ps, 0));
@@ -182,6 +199,38 @@ test_workers_move_between_sessions(void **state)
     peers_fini(&ps);
 }
 
+static void
+test_spent_turns(void **state)
+{
+    (void)state;
+    struct peers ps;
+    peers_init(&ps, 3, 1000);
+    struct hq_net_peer a = net(1);
+    struct hq_net_req route = {.peer_id = 1};
+    struct peer *p = peers_get(&ps, PEER_WORKERS, &a);
+    struct request r;
+    uint64_t registration = request_open(&ps, p, &route, 1, false);
+    uint64_t first = request_open(&ps, p, &route, 2, true);
+    request_spend(&ps, first);
+    assert_false(peer_take_route(p, &r)); /* neither a spent turn nor a registration lends its route */
+    uint64_t second = request_open(&ps, p, &route, 3, true);
+    (void)request_open(&ps, p, &route, 4, true);
+    assert_true(peer_take_route(p, &r));
+    assert_int_equal(r.request_id, 3); /* the older one */
+    assert_true(request_find(&ps, second)->is_spent);
+    assert_true(peer_take_route(p, &r));
+    assert_int_equal(r.request_id, 4);
+    assert_non_null(request_find(&ps, registration));
+    struct hq_buf bytes;
+    assert_false(peer_pop_answer(p, &bytes));
+    peer_keep_answer(p, HQ_STR("one"));
+    peer_keep_answer(p, HQ_STR("two"));
+    assert_true(peer_pop_answer(p, &bytes));
+    assert_string_equal(bytes.ptr, "one");
+    hq_buf_fini(&bytes);
+    peers_fini(&ps); /* frees the other */
+}
+
 int
 main(void)
 {
@@ -190,6 +239,7 @@ main(void)
         cmocka_unit_test(test_notes_are_rare),
         cmocka_unit_test(test_requests_die_with_their_peer),
         cmocka_unit_test(test_workers_move_between_sessions),
+        cmocka_unit_test(test_spent_turns),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
