@@ -236,6 +236,9 @@ news_take(struct ctx *ctx, struct worker *w, const struct input_turn *t)
     for (size_t i = 0; i < t->started_count; i++) {
         take_started(ctx, w, &t->started[i]);
     }
+    for (size_t i = 0; i < t->notify_count; i++) { /* before the ends: who follows a job stops at its completion */
+        take_notify(ctx, w, &t->notifies[i]);
+    }
     for (size_t i = 0; i < t->finished_count; i++) {
         take_finished(ctx, w, &t->finished[i]);
     }
@@ -247,9 +250,6 @@ news_take(struct ctx *ctx, struct worker *w, const struct input_turn *t)
     }
     for (size_t i = 0; i < t->returned_count; i++) {
         take_returned(ctx, w, &t->returned[i]);
-    }
-    for (size_t i = 0; i < t->notify_count; i++) {
-        take_notify(ctx, w, &t->notifies[i]);
     }
     if (t->overview != NULL) {
         take_overview(ctx, w, t->overview);
