@@ -197,12 +197,15 @@ submit_wait(struct hq_cli *cli, const struct submit_wait *w, struct hq_err *err)
     struct selector jobs = {.kind = SELECTOR_RANGES, .ids = HQ_RANGES_INIT};
     hq_ranges_add(&jobs.ids, w->job, 1, 1);
     int rc;
-    if (w->is_waiting) {
+    if (w->notify != NULL) { /* the job is completed then, but for a broken connection: what follows knows */
+        notify_follow(w->notify, w->job, w->with_progress);
+    }
+    if (w->is_waiting || w->notify != NULL) {
         rc = wait_for_jobs(cli, &jobs, false, w->with_fail, err);
     } else {
         bool has_failed = false;
         bool has_canceled = false;
-        rc = progress_run(cli, &jobs, PROGRESS_NOW, &has_failed, &has_canceled, err);
+        rc = progress_run(cli, &jobs, PROGRESS_SUBMITTED, &has_failed, &has_canceled, err);
         if (rc == 0 && w->with_fail && (has_failed || has_canceled)) {
             rc = hq_err_set(err, -ECANCELED, "Some jobs have failed or have been canceled");
         }
@@ -258,6 +261,11 @@ run(struct submit *s, struct hq_err *err)
         rc = read_directives(s, err);
     }
     uint32_t job = 0;
+    struct notify notify;
+    bool has_notify = submit_args_given(s->given, "on-notify") && (s->args->wait || s->args->progress);
+    if (rc == 0 && has_notify) {
+        rc = notify_begin(&notify, s->cli, s->args->on_notify, err);
+    }
     if (rc == 0) {
         rc = make_and_send(s, hq_str_from(dir), &job, err);
     }
@@ -267,7 +275,8 @@ run(struct submit *s, struct hq_err *err)
                          &(struct submit_wait){.job = job,
                                                .is_waiting = s->args->wait,
                                                .with_progress = s->args->progress,
-                                               .with_fail = s->args->fail},
+                                               .with_fail = s->args->fail,
+                                               .notify = has_notify ? &notify : NULL},
                          err);
     }
     return rc;

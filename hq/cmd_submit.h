@@ -6,6 +6,7 @@
 #define HQ_HQ_CMD_SUBMIT_H
 
 #include "hq/commands.h"
+#include "hq/notify.h"
 #include "hq/submit_args.h"
 
 int cmd_submit_run(struct hq_cli *cli, const struct hq_parsed *p, struct hq_err *err); /* struct submit_args */
@@ -27,7 +28,8 @@ struct submit_wait {
     uint32_t job;
     bool is_waiting;
     bool with_progress;
-    bool with_fail; /* an error when tasks failed or were canceled */
+    bool with_fail;        /* an error when tasks failed or were canceled */
+    struct notify *notify; /* --on-notify, begun before the submit; NULL = none */
 };
 HQ_MUST_CHECK int submit_wait(struct hq_cli *cli, const struct submit_wait *w, struct hq_err *err);
 
