@@ -341,7 +341,7 @@ test_info_of_one_task(void **state)
     job_print_info(&s.out, &i.detail, &s.arena);
     assert_non_null(strstr(s.out.buf.ptr, "\033[32mFINISHED"));
     assert_null(strstr(s.out.buf.ptr, "Ids: 1-"));
-    assert_non_null(strstr(s.out.buf.ptr, "1; Ids: 1 "));
+    assert_non_null(strstr(s.out.buf.ptr, "1; Ids: 1"));
     assert_non_null(strstr(s.out.buf.ptr, "20ms"));
     assert_null(strstr(s.out.buf.ptr, "tasks failed"));
     hq_out_fini(&s.out);
