@@ -58,6 +58,24 @@ env_is_ours(const struct hq_variant *v, struct hq_str env, bool from_worker)
     return false;
 }
 
+/* Variables for OpenMP that prepare_grant sets, unless the user did. */
+static bool
+env_is_omp(const struct body *b, const struct hq_variant *v, struct hq_str env)
+{
+    if (name_is(env, HQ_STR("OMP_PLACES")) || name_is(env, HQ_STR("OMP_PROC_BIND"))) {
+        return b->pin == BODY_PIN_OMP;
+    }
+    if (!name_is(env, HQ_STR("OMP_NUM_THREADS")) || v->n_nodes > 0) {
+        return false;
+    }
+    for (size_t i = 0; i < v->entry_count; i++) {
+        if (hq_str_is(v->entries[i].name, "cpus")) {
+            return v->entries[i].amount % HQ_AMOUNT_ONE == 0;
+        }
+    }
+    return false;
+}
+
 static bool
 user_has(const struct body *b, struct hq_str env)
 {
@@ -122,7 +140,7 @@ image_build_env(struct image *im, const struct prepare_conf *conf, struct hq_are
     im->envs = hq_arena_array(arena, count + b->env_count + 2 * v->entry_count + 8, sizeof(*im->envs));
     for (size_t i = 0; i < count; i++) {
         struct hq_str env = hq_str_from(conf->envp[i]);
-        if (!env_is_ours(v, env, true) && !user_has(b, env)) {
+        if (!env_is_ours(v, env, true) && !env_is_omp(b, v, env) && !user_has(b, env)) {
             image_add_env(im, hq_arena_strz(arena, env));
         }
     }

@@ -165,7 +165,7 @@ run_spawn(struct run_thread *t, struct run *run, struct child_plan *plan, pid_t 
 {
     int rc = child_spawn(plan, t->stack, ret_pid, &run->pidfd);
 
-    if (rc == -ENOENT && plan->step == CHILD_STEP_CWD) {
+    if ((rc == -ENOENT || rc == -ENOTDIR) && plan->step == CHILD_STEP_CWD) {
         rc = output_mkdirs(plan->cwd);
         if (rc < 0 && !is_scarce(rc)) {
             HQ_AUTO(hq_buf_fini) struct hq_buf os = HQ_BUF_INIT;
