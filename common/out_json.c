@@ -315,9 +315,28 @@ quote_byte(struct hq_buf *b, unsigned char c)
     }
 }
 
+/* Nearly all texts: nothing to escape, nothing to check. */
+static bool
+is_plain(struct hq_str s)
+{
+    for (size_t ix = 0; ix < s.len; ix++) {
+        unsigned char c = (unsigned char)s.ptr[ix];
+        if (c < 0x20 || c > 0x7e || c == '"' || c == '\\') {
+            return false;
+        }
+    }
+    return true;
+}
+
 void
 hq_json_quote(struct hq_buf *b, struct hq_str s)
 {
+    if (is_plain(s)) {
+        hq_buf_byte(b, '"');
+        hq_buf_str(b, s);
+        hq_buf_byte(b, '"');
+        return;
+    }
     HQ_AUTO(hq_buf_fini) struct hq_buf clean = HQ_BUF_INIT;
     if (!hq_str_is_utf8(s)) {
         hq_buf_utf8_lossy(&clean, s);
