@@ -51,7 +51,7 @@ apply_server_started(struct core *core, const struct record_server_started *rec)
         for (uint32_t i = 0; i < core->job_cap; i++) {
             struct job *job = core->jobs[i];
             if (job != NULL && !job->is_completed) {
-                job->instance_floor = job->instance_max + 1;
+                job->instance_floor = HQ_MAX(job->instance_floor, job->instance_max) + 1;
             }
         }
     }

@@ -170,7 +170,9 @@ apply_restart_one(struct core *core, struct job *job, uint32_t pos, bool is_cras
     count_left(job, state);
     job->counts.waiting++;
     page_state(h.page)[h.at] = task_next[state][TASK_ON_RESTART];
-    page_instance(h.page)[h.at]++;
+    uint32_t next = ++page_instance(h.page)[h.at];
+    job->instance_max = HQ_MAX(job->instance_max, next);
+    job->restart_seq = core->last_seq;
     page_started(h.page)[h.at] = 0;
     if (is_crash && page_crashes(h.page)[h.at] < UINT16_MAX) {
         page_crashes(h.page)[h.at]++;

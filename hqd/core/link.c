@@ -324,6 +324,40 @@ link_answer_empty(struct ctx *ctx, struct worker *w, uint64_t handle)
     (void)add_answer(ctx, w, handle, EFFECT_NOW);
 }
 
+/* Assignments wait for the kernel only, so that a start does not wait for the disk. But a job id, or an instance number
+ * that a restart made, must be on disk before a worker sees it: after a power cut hqd would give it again. */
+static uint64_t
+needs_commit(const struct core *core, const struct batch *b)
+{
+    uint64_t seq = 0;
+    for (const struct pending *p = b->list.head; p != NULL; p = p->next) {
+        const struct job *job = core_job(core, p->job);
+        const struct submit *s;
+        if (job == NULL || (p->kind != COMMAND_BODY && p->kind != COMMAND_ASSIGN)) {
+            continue;
+        }
+        (void)job_desc_by_id(job, p->desc_id, &s);
+        seq = HQ_MAX(seq, s->seq);
+        if (p->kind == COMMAND_ASSIGN && p->instance > 0) {
+            seq = HQ_MAX(seq, job->restart_seq);
+        }
+    }
+    return seq;
+}
+
+static struct turn_answer *
+add_batch_answer(struct ctx *ctx, struct worker *w, const struct batch *b, uint64_t handle)
+{
+    uint64_t seq = needs_commit(ctx->core, b);
+    struct turn_answer *a = add_answer(ctx, w, handle, EFFECT_AFTER_WRITE);
+    if (seq > ctx->now->committed_seq) {
+        /* The kernel has all of this turn's records long before the disk has: they are written in order. */
+        struct effect *e = &ctx->fx->v[ctx->fx->count - 1];
+        e->when = EFFECT_AFTER_COMMIT;
+    }
+    return a;
+}
+
 static void
 give_batch(struct ctx *ctx, struct worker *w, const struct batch *b, uint64_t handle)
 {
@@ -339,7 +373,7 @@ give_batch(struct ctx *ctx, struct worker *w, const struct batch *b, uint64_t ha
             made++;
         }
     }
-    struct turn_answer *a = add_answer(ctx, w, handle, EFFECT_AFTER_WRITE);
+    struct turn_answer *a = add_batch_answer(ctx, w, b, handle);
     a->command_seq = b->command_seq;
     a->commands = commands;
     a->command_count = made;

@@ -89,6 +89,7 @@ struct submit {
     struct hq_str own_name;
     struct hq_str stdin_data;
     hq_wall_ms submitted_ms;
+    uint64_t seq; /* of its record */
     bool is_graph;
     struct hq_ranges given_ids; /* array: in the order written */
     struct idset ids;
@@ -139,7 +140,8 @@ struct job {
     uint32_t max_fails;
     uint32_t owner_uid;
     uint32_t instance_floor; /* smallest number that a new run may get */
-    uint32_t instance_max;   /* largest number given */
+    uint32_t instance_max;   /* largest number given, or promised by a restart */
+    uint64_t restart_seq;    /* newest record that restarted a task */
     struct hq_str cancel_reason;
     hq_wall_ms submitted_ms;
     hq_wall_ms finished_ms;

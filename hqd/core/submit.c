@@ -358,6 +358,7 @@ build(struct core *core, struct job *job, const struct record_job_submitted *rec
     pack_submit(&p, s, rec, parts, n);
     s->is_graph = rec->is_graph;
     s->submitted_ms = at_ms;
+    s->seq = core->last_seq;
     s->ix = job->submit_count;
     s->first_pos = job->tasks.task_count;
     s->first_desc = job->desc_count;

@@ -92,6 +92,7 @@ start(struct pass *p, struct cls *cls, uint32_t group)
     struct record rec = {.kind = RECORD_TASKS_ASSIGNED};
     rec.u.tasks_assigned = (struct record_tasks_assigned){
         .worker = {nodes[0]}, .job = job->id, .instance = instance, .ids = ids.r, .nodes = nodes, .node_count = n};
+    cls->left--;
     core_emit(ctx, &rec);
     link_assign(p->core, core_worker(p->core, nodes[0]),
                 &(struct link_assign){.job = job,
@@ -100,7 +101,6 @@ start(struct pass *p, struct cls *cls, uint32_t group)
                                       .ids = ids.r,
                                       .is_gang = true,
                                       .gang_pos = pos});
-    cls->left--;
 }
 
 static bool
