@@ -123,7 +123,8 @@ void
 hq_server_kick_soon(struct hq_net_server *s)
 {
     if (!TAILQ_EMPTY(&s->table.kicks) && !ev_is_active(&s->sweep)) {
-        hq_ms wait_ms = HQ_MAX(s->swept_at_ms + SWEEP_MS_MIN - hq_clock_ms(), (hq_ms)0);
+        hq_ms since_ms = hq_clock_ms() - s->swept_at_ms;
+        hq_ms wait_ms = since_ms >= SWEEP_MS_MIN ? 0 : SWEEP_MS_MIN - since_ms;
         ev_timer_set(&s->sweep, (double)wait_ms / 1e3, 0.);
         ev_timer_start(s->conf.loop, &s->sweep);
     }
@@ -194,7 +195,8 @@ static void
 server_trim_soon(struct hq_net_server *s)
 {
     if (++s->removed_count >= TRIM_COUNT_MIN && !ev_is_active(&s->trim)) {
-        hq_ms wait_ms = HQ_MAX(s->trimmed_at_ms + TRIM_MS_MIN - hq_clock_ms(), (hq_ms)1000);
+        hq_ms since_ms = hq_clock_ms() - s->trimmed_at_ms;
+        hq_ms wait_ms = HQ_MAX(TRIM_MS_MIN - since_ms, (hq_ms)1000);
         ev_timer_set(&s->trim, (double)wait_ms / 1e3, 0.);
         ev_timer_start(s->conf.loop, &s->trim);
     }
@@ -495,9 +497,8 @@ server_linger(struct hq_net_server *s, hq_ms wait_ms)
 {
     hq_ms deadline_ms = hq_clock_ms() + wait_ms;
     bool is_done = false;
-    while (!is_done && hq_clock_ms() < deadline_ms) {
+    for (hq_ms left_ms = wait_ms; !is_done && left_ms > 0; left_ms = deadline_ms - hq_clock_ms()) {
         server_flush(s);
-        hq_ms left_ms = HQ_MAX(deadline_ms - hq_clock_ms(), (hq_ms)0);
         is_done = hq_live_wait(&s->live, STAILQ_EMPTY(&s->held) ? left_ms : HQ_MIN(left_ms, (hq_ms)5));
     }
 }

@@ -187,6 +187,7 @@ void
 world_turn(struct world *w, int64_t ms)
 {
     ev_timer tick;
+    ev_now_update(w->loop);
     ev_timer_init(&tick, world_on_tick, (double)ms / 1e3, 0.);
     ev_timer_start(w->loop, &tick);
     ev_run(w->loop, 0);
@@ -256,17 +257,19 @@ static void *
 asker_main(void *arg)
 {
     struct world_asker *a = arg;
-    struct hq_net_client *c = NULL;
-    a->rc = hq_net_client_create(&c, &a->conf, &a->err);
+    a->rc = a->client != NULL ? 0 : hq_net_client_create(&a->client, &a->conf, &a->err);
     int64_t from_ms = hq_clock_ms();
     for (unsigned ix = 0; a->rc == 0 && ix < HQ_MAX(a->count, 1u); ix++) {
         free(a->answer);
         a->answer = NULL;
-        a->rc =
-            hq_net_ask(c, hq_str_make(a->payload, a->payload_len), a->timeout_ms, &a->answer, &a->answer_len, &a->err);
+        a->rc = hq_net_ask(a->client, hq_str_make(a->payload, a->payload_len), a->timeout_ms, &a->answer,
+                           &a->answer_len, &a->err);
     }
     a->took_ms = hq_clock_ms() - from_ms;
-    hq_net_client_destroy(c);
+    if (!a->is_kept) {
+        hq_net_client_destroy(a->client);
+        a->client = NULL;
+    }
     atomic_store(&a->is_done, true);
     return NULL;
 }

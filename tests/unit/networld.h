@@ -62,7 +62,7 @@ enum world_door {
 
 void world_open(struct world *w, enum world_door door, const unsigned char *secret);
 void world_close(struct world *w);
-int world_end(void **state); /* group teardown: nng gives its memory back, so that leaks show */
+int world_end(void **state);         /* group teardown: nng gives its memory back, so that leaks show */
 void world_restart(struct world *w); /* the server ends and comes back on the same port */
 /* Runs the loop until fn(arg); false = WORLD_MS passed. */
 bool world_until(struct world *w, bool (*fn)(void *arg), void *arg);
@@ -81,8 +81,10 @@ struct world_asker {
     const char *payload;
     size_t payload_len;
     int64_t timeout_ms;
-    unsigned count; /* questions, one after the other, on one client */
-    int rc;         /* of the last one */
+    unsigned count;               /* questions, one after the other, on one client */
+    struct hq_net_client *client; /* made by the first run, kept for the next if is_kept */
+    bool is_kept;
+    int rc; /* of the last one */
     int64_t took_ms;
     char *answer;
     size_t answer_len;

@@ -182,9 +182,20 @@ test_server_restart(void **state)
         struct hq_net_client *c = world_client(&w, ways[ix].door, ways[ix].secret);
         struct world_reply r;
         assert_int_equal(world_ask(&w, c, "before", &r), 0);
+        struct world_asker a = {
+            .conf = {.role = HQ_ROLE_CLIENT, .secret = ways[ix].secret, .port = w.port},
+            .payload = "asked",
+            .payload_len = 5,
+            .is_kept = true,
+        };
+        a.conf.host = ways[ix].door == WORLD_TCP ? "127.0.0.1" : NULL;
+        a.conf.ipc_path = ways[ix].door == WORLD_TCP ? NULL : w.ipc_path;
+        world_asker_run(&w, &a);
+        assert_int_equal(a.rc, 0);
+        free(a.answer);
         w.mode = WORLD_HOLD;
         world_call(c, "held", WORLD_MS, &r);
-        assert_true(world_until_count(&w, &w.request_count, 2));
+        assert_true(world_until_count(&w, &w.request_count, 3));
         world_restart(&w);
         assert_true(world_until_done(&w, &r));
         assert_int_equal(r.rc, -ECONNRESET);
@@ -196,8 +207,15 @@ test_server_restart(void **state)
         assert_true(world_until_done(&w, &both[1]));
         assert_int_equal(both[0].rc, 0);
         assert_int_equal(both[1].rc, 0);
-        assert_int_equal(w.request_count, 4);
-        assert_true(w.requests[2].peer.id != w.requests[0].peer.id);
+        assert_int_equal(w.request_count, 5);
+        assert_true(w.requests[3].peer.id != w.requests[0].peer.id);
+        a.is_kept =
+            false; /* the blocking form too: its connection ended meanwhile, its session is not known any more */
+        a.answer = NULL;
+        world_asker_run(&w, &a);
+        assert_int_equal(a.rc, 0);
+        free(a.answer);
+        assert_int_equal(w.request_count, 6);
         assert_int_equal(w.bad_count, 0);
         hq_net_client_destroy(c);
         world_close(&w);

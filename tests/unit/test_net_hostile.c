@@ -77,6 +77,13 @@ test_wrong_keys(void **state)
 /* A good peer by hand: it asks without a secret on ipc, or is refused in order on TCP. Milliseconds until it was heard.
  */
 static bool
+has_greeting(void *arg)
+{
+    char buf[16];
+    return raw_peek(arg, buf, sizeof(buf)) != 0; /* or it was closed again */
+}
+
+static bool
 has_bytes(void *arg)
 {
     char buf[16];
@@ -133,7 +140,9 @@ test_bad_greetings(void **state)
                         raw_close(&r);
                     }
                 }
-                best_ms = HQ_MIN(best_ms, good_peer_ms(&w, is_ipc != 0));
+                world_turn(&w, 5); /* nng has seen them by now, and would be in its pause */
+                int64_t took_ms = good_peer_ms(&w, is_ipc != 0);
+                best_ms = HQ_MIN(best_ms, took_ms);
             }
             if (best_ms >= 80) {
                 fail_msg("%s: a good peer waited %d ms", cases[ix].name, (int)best_ms);
@@ -348,7 +357,7 @@ test_strangers(void **state)
     for (size_t ix = 0; ix < PEERS; ix++) {
         peers[ix] = raw_connect(&w, false);
         raw_greet(&peers[ix], 0x30);
-        world_turn(&w, 0);
+        assert_true(world_until(&w, has_greeting, &peers[ix])); /* or the listener's queue would overflow */
     }
     assert_true(world_until_count(&w, &w.bad_count, 100));
     assert_int_equal(world_ask(&w, c, "after", &reply), 0);
