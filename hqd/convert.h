@@ -58,6 +58,10 @@ HQ_MUST_CHECK int conv_in_held(const Hq__HeldTasks *m, struct held_tasks *ret, s
 HQ_MUST_CHECK int conv_in_overview(const Hq__Overview *m, struct hq_arena *arena, struct overview *ret,
                                    struct hq_err *err);
 HQ_MUST_CHECK int conv_in_lost(Hq__WorkerLostReason reason, enum lost_reason *ret, struct hq_err *err);
+HQ_MUST_CHECK int conv_in_pools(const Hq__Pools *m, struct hq_arena *arena, struct hq_pools *ret, struct hq_err *err);
+HQ_MUST_CHECK int conv_in_alloc_params(const Hq__AllocParams *m, struct hq_arena *arena, struct alloc_params *ret,
+                                       struct hq_err *err);
+void conv_in_allocation(const Hq__AllocationEvent *m, struct record_allocation *ret);
 
 /* ---- out: everything in the arena or pointed at */
 Hq__Ranges *conv_out_ranges(const struct hq_ranges *r, struct hq_arena *arena);
@@ -65,6 +69,9 @@ Hq__Request *conv_out_request(const struct hq_request *r, struct hq_arena *arena
 Hq__TaskDesc *conv_out_desc(const struct task_desc *d, struct hq_arena *arena);
 Hq__Entries *conv_out_entries(const struct task_entries *e, struct hq_arena *arena); /* NULL when there are none */
 Hq__GraphTasks *conv_out_graph(const struct graph_tasks *g, struct hq_arena *arena); /* NULL when there are none */
+Hq__Pools *conv_out_pools(const struct hq_pools *p, struct hq_arena *arena);
+Hq__AllocParams *conv_out_alloc_params(const struct alloc_params *p, struct hq_arena *arena);
+Hq__AllocationEvent *conv_out_allocation(const struct record_allocation *a, struct hq_arena *arena);
 Hq__WorkerConfig *conv_out_config(const struct worker_config *c, struct hq_arena *arena);
 Hq__Overview *conv_out_overview(const struct overview *o, struct hq_arena *arena);
 Hq__TaskTimes *conv_out_times(const struct task_times *t, struct hq_arena *arena);

@@ -300,8 +300,8 @@ in_pool(const Hq__Pool *m, struct hq_arena *arena, struct hq_pool *ret, struct h
     return 0;
 }
 
-static int
-in_pools(const Hq__Pools *m, struct hq_arena *arena, struct hq_pools *ret, struct hq_err *err)
+int
+conv_in_pools(const Hq__Pools *m, struct hq_arena *arena, struct hq_pools *ret, struct hq_err *err)
 {
     if (m == NULL || m->n_pools > HQ_RESOURCES_MAX || m->n_couplings > HQ_POOL_VALUES_MAX) {
         return hq_err_set(err, -EINVAL, "A worker has 1 to %u resources", HQ_RESOURCES_MAX);
@@ -367,7 +367,7 @@ conv_in_config(const Hq__WorkerConfig *m, struct hq_arena *arena, struct worker_
         families[i] = conv_str(m->gpu_families[i]);
     }
     c.gpu_families = families;
-    int rc = in_pools(m->pools, arena, &c.pools, err);
+    int rc = conv_in_pools(m->pools, arena, &c.pools, err);
     if (rc == 0) {
         *ret = c;
     }

@@ -185,8 +185,8 @@ out_pool(const struct hq_pool *p, struct hq_arena *arena)
     return m;
 }
 
-static Hq__Pools *
-out_pools(const struct hq_pools *p, struct hq_arena *arena)
+Hq__Pools *
+conv_out_pools(const struct hq_pools *p, struct hq_arena *arena)
 {
     NEW(arena, Hq__Pools, hq__pools__init);
     m->n_pools = p->count;
@@ -240,7 +240,7 @@ conv_out_config(const struct worker_config *c, struct hq_arena *arena)
     m->manager_time_limit_ms = (uint64_t)c->manager_time_limit_ms;
     m->manager_memory_mb = c->manager_memory_mb;
     m->pid = c->pid;
-    m->pools = out_pools(&c->pools, arena);
+    m->pools = conv_out_pools(&c->pools, arena);
     m->host_boot_id = conv_bytes(c->host_boot_id);
     m->n_gpu_families = c->gpu_family_count;
     m->gpu_families = out_strs(c->gpu_families, c->gpu_family_count, arena);

@@ -4,6 +4,8 @@
 #include "common/log.h"
 #include "hqd/convert.h"
 
+#include "proto/alloc.pb-c.h"
+
 #define NEW(Type, init)                                                                                                \
     Type *m = hq_arena_alloc(arena, sizeof *m);                                                                        \
     init(m)
@@ -99,6 +101,13 @@ egress_answer(struct hq_buf *out, uint64_t request_id, const struct answer *a, s
         m.forgotten = a->forgotten;
         m.ignored = a->ignored;
         egress_pack(out, HQ__MESSAGE_TYPE__TYPE_JOB_FORGOTTEN, request_id, &m.base);
+        break;
+    }
+    case ANSWER_ALLOC_ADDED: {
+        Hq__AllocAdded m;
+        hq__alloc_added__init(&m);
+        m.queue = a->queue.v;
+        egress_pack(out, HQ__MESSAGE_TYPE__TYPE_ALLOC_ADDED, request_id, &m.base);
         break;
     }
     case ANSWER_WORKER_RESULTS:

@@ -3,6 +3,8 @@
 #include "common/limits.h"
 #include "hqd/convert.h"
 
+#include "proto/alloc.pb-c.h"
+
 #define ROW(T, D, message, I, C)                                                                                       \
     {                                                                                                                  \
         .type = HQ__MESSAGE_TYPE__TYPE_##T, .door = (D), .desc = &hq__##message##__descriptor, .name = #T,            \
@@ -29,6 +31,11 @@ static const struct ingress_row rows[] = {
     ROW(JOURNAL_FLUSH, PEER_CLIENTS, empty, 0, false),
     ROW(JOURNAL_PRUNE, PEER_CLIENTS, empty, 0, true),
     ROW(DEBUG_DUMP, PEER_CLIENTS, debug_dump, 0, false),
+    ROW(ALLOC_ADD, PEER_CLIENTS, alloc_add, INPUT_ALLOC_ADD, true),
+    ROW(ALLOC_LIST, PEER_CLIENTS, alloc_list, 0, false),
+    ROW(ALLOC_PAUSE, PEER_CLIENTS, alloc_pause, INPUT_ALLOC_PAUSE, true),
+    ROW(ALLOC_REMOVE, PEER_CLIENTS, alloc_remove, INPUT_ALLOC_REMOVE, true),
+    ROW(ALLOC_TURN, PEER_CLIENTS, alloc_turn, INPUT_ALLOC_REPORTS, false), /* refused by alloc_turn.c if need be */
     ROW(REGISTER, PEER_WORKERS, register, INPUT_REGISTER, true),
     ROW(TURN, PEER_WORKERS, turn, INPUT_TURN, false), /* news in it are held back by net_turn while need be */
 };
@@ -239,6 +246,43 @@ in_turn(const Hq__Turn *m, struct hq_str incarnation, struct hq_arena *arena, st
     return conv_in_lost(m->leaving, &t->leaving, err);
 }
 
+/* Kinds of a later version are skipped: what an old hqd does not understand it need not do. */
+static int
+in_reports(const Hq__AllocTurn *m, struct hq_arena *arena, struct input_alloc_reports *r, struct hq_err *err)
+{
+    if (m->incarnation.len != INCARNATION_BYTES) {
+        return hq_err_set(err, -EINVAL, "An incarnation has %u bytes", INCARNATION_BYTES);
+    }
+    struct alloc_report *v = hq_arena_array(arena, m->n_reports, sizeof *v);
+    *r = (struct input_alloc_reports){.v = v};
+    for (size_t i = 0; i < m->n_reports; i++) {
+        const Hq__AllocReport *from = m->reports[i];
+        int kind = (int)from->kind;
+        if (kind < ALLOC_REPORT_PLANNED || kind >= ALLOC_REPORT_KINDS) {
+            continue;
+        }
+        if (from->allocation_id.len > HQ_NAME_BYTES_MAX || from->work_dir.len > HQ_NAME_BYTES_MAX ||
+            from->text.len > HQ_NAME_BYTES_MAX || (kind == ALLOC_REPORT_PLANNED && from->worker_count == 0) ||
+            (kind == ALLOC_REPORT_QUEUED && from->allocation_id.len == 0)) {
+            return hq_err_set(err, -EINVAL, "A report about an allocation without its content, or over %u bytes",
+                              HQ_NAME_BYTES_MAX);
+        }
+        v[r->count++] = (struct alloc_report){.kind = (enum alloc_report_kind)kind,
+                                              .a = {.queue = {from->queue},
+                                                    .number = from->number,
+                                                    .allocation_id = conv_str(from->allocation_id),
+                                                    .worker_count = from->worker_count,
+                                                    .work_dir = conv_str(from->work_dir),
+                                                    .is_failed = from->is_failed != 0,
+                                                    .text = conv_str(from->text),
+                                                    .started_ms = conv_ms(from->started_ms),
+                                                    .ended_ms = conv_ms(from->ended_ms)},
+                                              .trial = from->trial,
+                                              .is_permanent = from->is_permanent != 0};
+    }
+    return 0;
+}
+
 int
 ingress_input(const struct ingress_msg *m, struct uploads *uploads, struct hq_str incarnation, struct hq_arena *arena,
               struct input *ret, struct hq_err *err)
@@ -278,6 +322,22 @@ ingress_input(const struct ingress_msg *m, struct uploads *uploads, struct hq_st
         return in_register(AS(Hq__Register, m->msg), arena, &ret->u.reg, err);
     case INPUT_TURN:
         return in_turn(AS(Hq__Turn, m->msg), incarnation, arena, &ret->u.turn, err);
+    case INPUT_ALLOC_ADD: {
+        const Hq__AllocAdd *a = AS(Hq__AllocAdd, m->msg);
+        ret->u.alloc_add.with_trial = a->with_trial != 0;
+        ret->u.alloc_add.is_trial_only = a->is_trial_only != 0;
+        return conv_in_alloc_params(a->params, arena, &ret->u.alloc_add.params, err);
+    }
+    case INPUT_ALLOC_PAUSE:
+        ret->u.alloc_pause = (struct input_alloc_pause){.queue = {AS(Hq__AllocPause, m->msg)->queue},
+                                                        .is_pause = AS(Hq__AllocPause, m->msg)->is_pause != 0};
+        return 0;
+    case INPUT_ALLOC_REMOVE:
+        ret->u.alloc_remove = (struct input_alloc_remove){.queue = {AS(Hq__AllocRemove, m->msg)->queue},
+                                                          .is_forced = AS(Hq__AllocRemove, m->msg)->is_forced != 0};
+        return 0;
+    case INPUT_ALLOC_REPORTS:
+        return in_reports(AS(Hq__AllocTurn, m->msg), arena, &ret->u.alloc_reports, err);
     case INPUT_SERVER_STOP:
     case INPUT_PEER_GONE:
     case INPUT_PEER_BACK:

@@ -349,6 +349,38 @@ out_counters(const struct record_counters *r, struct hq_arena *arena)
     return m;
 }
 
+static Hq__AllocQueueCreated *
+out_alloc_queue(const struct record_alloc_queue *r, struct hq_arena *arena)
+{
+    NEW(Hq__AllocQueueCreated, hq__alloc_queue_created__init);
+    m->queue = r->queue.v;
+    m->params = conv_out_alloc_params(&r->params, arena);
+    m->owner_uid = r->owner_uid;
+    m->request_id = r->request_id;
+    return m;
+}
+
+static void
+out_alloc(const struct record *rec, Hq__Record *m, struct hq_arena *arena)
+{
+    if (rec->kind == RECORD_ALLOC_QUEUE_CREATED) {
+        m->alloc_queue_created = out_alloc_queue(&rec->u.alloc_queue, arena);
+    } else if (rec->kind == RECORD_ALLOC_QUEUE_SHAPE) {
+        m->alloc_queue_shape = hq_arena_alloc(arena, sizeof *m->alloc_queue_shape);
+        hq__alloc_queue_shape__init(m->alloc_queue_shape);
+        m->alloc_queue_shape->queue = rec->u.alloc_shape.queue.v;
+        m->alloc_queue_shape->pools = conv_out_pools(&rec->u.alloc_shape.pools, arena);
+    } else if (rec->kind <= RECORD_ALLOC_QUEUE_RESUMED) {
+        Hq__AllocQueueEvent *e = hq_arena_alloc(arena, sizeof *e);
+        hq__alloc_queue_event__init(e);
+        e->queue = rec->u.alloc_queue_event.queue.v;
+        e->text = conv_bytes(rec->u.alloc_queue_event.text);
+        m->alloc_queue_removed = e; /* the bodies of a oneof share their place */
+    } else {
+        m->allocation_planned = conv_out_allocation(&rec->u.allocation, arena);
+    }
+}
+
 /* JobClosed, JobCompleted and JobIdle differ in their type only. */
 static void
 out_job_only(const struct record *rec, Hq__Record *m, struct hq_arena *arena)
@@ -430,6 +462,18 @@ out_body(const struct record *rec, Hq__Record *m, struct hq_arena *arena)
         break;
     case RECORD_COUNTERS:
         m->counters = out_counters(&rec->u.counters, arena);
+        break;
+    case RECORD_ALLOC_QUEUE_CREATED:
+    case RECORD_ALLOC_QUEUE_REMOVED:
+    case RECORD_ALLOC_QUEUE_PAUSED:
+    case RECORD_ALLOC_QUEUE_RESUMED:
+    case RECORD_ALLOC_QUEUE_SHAPE:
+    case RECORD_ALLOCATION_PLANNED:
+    case RECORD_ALLOCATION_QUEUED:
+    case RECORD_ALLOCATION_STARTED:
+    case RECORD_ALLOCATION_FINISHED:
+    case RECORD_ALLOCATION_REFUSED:
+        out_alloc(rec, m, arena);
         break;
     case RECORD_TASKS_ASSIGNED:
     case RECORD_TASKS_STARTED:

@@ -24,6 +24,7 @@ struct record_peek {
     hq_wall_ms time_ms;
     uint32_t job;    /* of records about one job, else 0 */
     uint32_t worker; /* of records about one worker, else 0 */
+    uint32_t queue;  /* of records about allocations, else 0 */
     uint64_t upload_id; /* of a submit and its parts */
 };
 HQ_MUST_CHECK int record_pb_peek(struct hq_str body, struct record_peek *ret);

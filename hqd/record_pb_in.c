@@ -171,6 +171,40 @@ in_worker_body(const Hq__Record *m, struct hq_arena *arena, struct record *r, st
     return rc < 0 ? rc : 1;
 }
 
+static int
+in_alloc_body(const Hq__Record *m, struct hq_arena *arena, struct record *r, struct hq_err *err)
+{
+    int rc = 0;
+    switch ((int)m->body_case) {
+    case RECORD_ALLOC_QUEUE_CREATED:
+        r->u.alloc_queue.queue.v = m->alloc_queue_created->queue;
+        r->u.alloc_queue.owner_uid = m->alloc_queue_created->owner_uid;
+        r->u.alloc_queue.request_id = m->alloc_queue_created->request_id;
+        rc = conv_in_alloc_params(m->alloc_queue_created->params, arena, &r->u.alloc_queue.params, err);
+        break;
+    case RECORD_ALLOC_QUEUE_REMOVED:
+    case RECORD_ALLOC_QUEUE_PAUSED:
+    case RECORD_ALLOC_QUEUE_RESUMED:
+        r->u.alloc_queue_event = (struct record_alloc_queue_event){.queue = {m->alloc_queue_removed->queue},
+                                                                   .text = conv_str(m->alloc_queue_removed->text)};
+        break;
+    case RECORD_ALLOC_QUEUE_SHAPE:
+        r->u.alloc_shape.queue.v = m->alloc_queue_shape->queue;
+        rc = conv_in_pools(m->alloc_queue_shape->pools, arena, &r->u.alloc_shape.pools, err);
+        break;
+    case RECORD_ALLOCATION_PLANNED:
+    case RECORD_ALLOCATION_QUEUED:
+    case RECORD_ALLOCATION_STARTED:
+    case RECORD_ALLOCATION_FINISHED:
+    case RECORD_ALLOCATION_REFUSED:
+        conv_in_allocation(m->allocation_planned, &r->u.allocation);
+        break;
+    default:
+        return 0;
+    }
+    return rc < 0 ? rc : 1;
+}
+
 int
 record_pb_decode(struct hq_str body, struct hq_arena *arena, struct record *ret, struct hq_err *err)
 {
@@ -187,6 +221,9 @@ record_pb_decode(struct hq_str body, struct hq_arena *arena, struct record *ret,
     }
     if (rc == 0) {
         rc = in_worker_body(m, arena, &r, err);
+    }
+    if (rc == 0) {
+        rc = in_alloc_body(m, arena, &r, err);
     }
     if (rc == 1) {
         *ret = r;
@@ -237,6 +274,7 @@ struct peek_rule { /* where job and worker are; 0 = it has none */
     uint8_t job;
     uint8_t worker;
     uint8_t upload;
+    uint8_t queue;
     uint8_t nested_job; /* field of the message that holds the job in its field 1 */
 };
 static const struct peek_rule peek_rules[RECORD_KINDS] = {
@@ -258,6 +296,16 @@ static const struct peek_rule peek_rules[RECORD_KINDS] = {
     [RECORD_TASKS_ABORTED] = {.job = 1},
     [RECORD_TASKS_RESTARTED] = {.job = 1},
     [RECORD_JOB_SNAPSHOT] = {.job = 1},
+    [RECORD_ALLOC_QUEUE_CREATED] = {.queue = 1},
+    [RECORD_ALLOC_QUEUE_REMOVED] = {.queue = 1},
+    [RECORD_ALLOC_QUEUE_PAUSED] = {.queue = 1},
+    [RECORD_ALLOC_QUEUE_RESUMED] = {.queue = 1},
+    [RECORD_ALLOC_QUEUE_SHAPE] = {.queue = 1},
+    [RECORD_ALLOCATION_PLANNED] = {.queue = 1},
+    [RECORD_ALLOCATION_QUEUED] = {.queue = 1},
+    [RECORD_ALLOCATION_STARTED] = {.queue = 1},
+    [RECORD_ALLOCATION_FINISHED] = {.queue = 1},
+    [RECORD_ALLOCATION_REFUSED] = {.queue = 1},
 };
 
 static int
@@ -277,6 +325,8 @@ peek_inner(struct hq_str rest, const struct peek_rule *rule, struct record_peek 
             p->job = (uint32_t)value;
         } else if (field == rule->worker) {
             p->worker = (uint32_t)value;
+        } else if (field == rule->queue) {
+            p->queue = (uint32_t)value;
         } else if (field == rule->upload) {
             p->upload_id = value;
         } else if (field == rule->nested_job) {

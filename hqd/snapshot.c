@@ -4,6 +4,7 @@
 
 #include "common/mem.h"
 #include "hqd/core/query.h"
+#include "hqd/core/query_alloc.h"
 #include "hqd/egress.h"
 #include "hqd/record_pb.h"
 
@@ -25,6 +26,10 @@ struct pruning {
     uint32_t *workers;      /* connected, ascending */
     size_t worker_count;
     size_t worker_cap;
+    uint32_t last_queue;
+    uint32_t *queues;       /* that are still there, ascending */
+    size_t queue_count;
+    size_t queue_cap;
     struct hq_map uploads;  /* of submits that stay; pruning thread */
     char *server_uid;
     bool has_counters;      /* pruning thread */
@@ -93,6 +98,17 @@ keeps(const struct pruning *g, const struct record_peek *p)
     case RECORD_TASK_NOTIFIED:
     case RECORD_JOB_SNAPSHOT:
         return keeps_job(g, p->job);
+    case RECORD_ALLOC_QUEUE_CREATED:
+    case RECORD_ALLOC_QUEUE_REMOVED:
+    case RECORD_ALLOC_QUEUE_PAUSED:
+    case RECORD_ALLOC_QUEUE_RESUMED:
+    case RECORD_ALLOC_QUEUE_SHAPE:
+    case RECORD_ALLOCATION_PLANNED:
+    case RECORD_ALLOCATION_QUEUED:
+    case RECORD_ALLOCATION_STARTED:
+    case RECORD_ALLOCATION_FINISHED:
+    case RECORD_ALLOCATION_REFUSED:
+        return p->queue > g->last_queue || has_id(g->queues, g->queue_count, p->queue);
     }
     return true; /* of a later version */
 }
@@ -115,6 +131,7 @@ keep_thr(void *ctx, struct hq_str body, struct hq_buf *other)
                          .time_ms = p.time_ms,
                          .u.counters = {.next_job = g->last_job + 1,
                                         .next_worker = g->last_worker + 1,
+                                        .next_queue = g->last_queue + 1,
                                         .server_uid = hq_str_from(g->server_uid)}};
     record_pb_encode(&rec, &arena, other);
     hq_arena_fini(&arena);
@@ -153,6 +170,12 @@ take_sets(struct pruning *g)
     for (size_t i = 0; i < found.count; i++) {
         add_id(&g->workers, &g->worker_count, &g->worker_cap, found.workers[i].worker.v);
     }
+    const uint32_t *queues;
+    size_t queue_count;
+    g->last_queue = query_alloc_ids(core, &arena, &queues, &queue_count);
+    for (size_t i = 0; i < queue_count; i++) {
+        add_id(&g->queues, &g->queue_count, &g->queue_cap, queues[i]);
+    }
     hq_arena_fini(&arena);
 }
 
@@ -162,6 +185,7 @@ pruning_free(struct pruning *g)
     hq_map_fini(&g->uploads);
     free(g->jobs);
     free(g->workers);
+    free(g->queues);
     free(g->server_uid);
     free(g);
 }

@@ -1,5 +1,6 @@
 /* The door: records change durable state here and in apply_task.c and nowhere else, live and in a replay. */
 #include "common/mem.h"
+#include "hqd/core/alloc.h"
 #include "hqd/core/apply_task.h"
 #include "hqd/core/job.h"
 #include "hqd/core/link.h"
@@ -86,6 +87,7 @@ apply_worker_connected(struct core *core, const struct record_worker_connected *
     hq_map_set_ptr(&core->by_incarnation, incarnation_key(w->incarnation), w);
     core->worker_version = core->last_seq;
     core->is_worker_changed = true;
+    alloc_apply_worker(core, w);
 }
 
 static void
@@ -107,6 +109,7 @@ apply_worker_lost(struct core *core, const struct record_worker_lost *rec, hq_wa
     }
     core->worker_version = core->last_seq;
     core->is_worker_changed = true;
+    alloc_apply_worker_lost(core, w);
 }
 
 /* ---- jobs */
@@ -237,6 +240,18 @@ apply_record(struct core *core, const struct record *rec)
         core->next_job = HQ_MAX(core->next_job, rec->u.counters.next_job);
         core->next_worker = HQ_MAX(core->next_worker, rec->u.counters.next_worker);
         core->next_queue = HQ_MAX(core->next_queue, rec->u.counters.next_queue);
+        return 0;
+    case RECORD_ALLOC_QUEUE_CREATED:
+    case RECORD_ALLOC_QUEUE_REMOVED:
+    case RECORD_ALLOC_QUEUE_PAUSED:
+    case RECORD_ALLOC_QUEUE_RESUMED:
+    case RECORD_ALLOC_QUEUE_SHAPE:
+    case RECORD_ALLOCATION_PLANNED:
+    case RECORD_ALLOCATION_QUEUED:
+    case RECORD_ALLOCATION_STARTED:
+    case RECORD_ALLOCATION_FINISHED:
+    case RECORD_ALLOCATION_REFUSED:
+        alloc_apply(core, rec);
         return 0;
     case RECORD_JOB_SNAPSHOT:    /* nobody writes them: prune keeps the records of living jobs as they are */
     case RECORD_WORKER_OVERVIEW: /* history for readers: no state */

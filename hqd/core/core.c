@@ -1,6 +1,7 @@
 #include "hqd/core/core.h"
 
 #include "common/mem.h"
+#include "hqd/core/alloc.h"
 #include "hqd/core/cancel.h"
 #include "hqd/core/job.h"
 #include "hqd/core/jobreq.h"
@@ -36,6 +37,7 @@ core_create(struct core **ret, const struct core_conf *conf, struct hq_err *err)
     core->next_worker = 1;
     core->next_queue = 1;
     core->next_class = 1;
+    core->alloc = alloc_create();
     hq_map_init(&core->classes, conf->seed);
     hq_map_init(&core->answered_ix, conf->seed);
     hq_map_init(&core->by_incarnation, conf->seed);
@@ -49,11 +51,13 @@ core_destroy(struct core *core)
     if (core == NULL) {
         return;
     }
+    for (size_t i = 0; i < core->worker_count; i++) {
+        core->workers[i]->use_count = 0; /* nothing is counted any more while jobs and classes go */
+    }
     for (uint32_t i = 0; i < core->job_cap; i++) {
         job_free(core, core->jobs[i]);
     }
     for (size_t i = 0; i < core->worker_count; i++) {
-        core->workers[i]->use_count = 0; /* their classes are gone */
         worker_free(core, core->workers[i]);
     }
     for (uint32_t i = 0; i < core->res_count; i++) {
@@ -62,6 +66,7 @@ core_destroy(struct core *core)
     for (uint32_t i = 0; i < core->group_count; i++) {
         free(core->groups[i]);
     }
+    alloc_destroy(core->alloc);
     submit_upload_clear(core);
     reply_fini(core);
     hq_map_fini(&core->classes);
@@ -194,12 +199,14 @@ static const input_fn client_handlers[INPUT_KINDS] = {
     [INPUT_SUBMIT] = submit_on_request,     [INPUT_JOB_OPEN] = jobreq_on_open,     [INPUT_JOB_CLOSE] = jobreq_on_close,
     [INPUT_JOB_CANCEL] = cancel_on_request, [INPUT_JOB_FORGET] = jobreq_on_forget, [INPUT_WORKER_STOP] = lost_on_stop,
     [INPUT_SERVER_STOP] = on_server_stop,
+    [INPUT_ALLOC_ADD] = alloc_on_add,       [INPUT_ALLOC_PAUSE] = alloc_on_pause,  [INPUT_ALLOC_REMOVE] = alloc_on_remove,
 };
 static const input_fn other_handlers[INPUT_KINDS] = {
     [INPUT_REGISTER] = join_on_register,
     [INPUT_TURN] = turn_on_input,
     [INPUT_PEER_GONE] = lost_on_peer_gone,
     [INPUT_PEER_BACK] = lost_on_peer_back,
+    [INPUT_ALLOC_REPORTS] = alloc_on_reports,
 };
 
 void
@@ -218,6 +225,7 @@ core_step(struct core *core, const struct input *in, const struct core_now *now,
         client_handlers[in->kind](&ctx, in);
     }
     core_check_ends(&ctx);
+    alloc_check(&ctx);
 }
 
 /* ---- end of a loop turn */

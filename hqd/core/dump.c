@@ -1,5 +1,6 @@
 /* The state as text: canonical (equal text, equal state) for replay tests, or with everything for a person. */
 #include "common/mem.h"
+#include "hqd/core/alloc.h"
 #include "hqd/core/job.h"
 #include "hqd/core/query.h"
 #include "hqd/core/worker.h"
@@ -144,6 +145,7 @@ query_dump(const struct core *core, bool is_durable_only, struct hq_buf *out)
             dump_job(core->jobs[i], out);
         }
     }
+    alloc_dump(core, out);
     for (size_t i = 0; i < core->worker_count; i++) {
         dump_worker(core, core->workers[i], is_durable_only, out);
     }

@@ -41,6 +41,7 @@ enum answer_kind {
     ANSWER_JOB_RESULTS, /* close, cancel */
     ANSWER_FORGOTTEN,   /* JobForgotten */
     ANSWER_WORKER_RESULTS,
+    ANSWER_ALLOC_ADDED, /* AllocAdded{queue} */
 };
 
 enum job_result_kind { /* as in client.proto */
@@ -77,6 +78,7 @@ struct answer {
     int code;                      /* ERROR: negative errno */
     struct hq_str text;            /* ERROR: the sentence */
     hq_job_id job;                 /* SUBMITTED */
+    hq_queue_id queue;             /* ALLOC_ADDED; none = a trial only */
     const struct job_result *jobs; /* JOB_RESULTS, ascending */
     size_t job_count;
     uint64_t forgotten; /* FORGOTTEN */

@@ -12,6 +12,7 @@
 #ifndef HQ_HQD_CORE_INPUT_H
 #define HQ_HQD_CORE_INPUT_H
 
+#include "hqd/core/alloc_types.h"
 #include "hqd/core/types.h"
 
 enum input_kind {
@@ -27,8 +28,12 @@ enum input_kind {
     INPUT_PEER_GONE,
     INPUT_PEER_BACK,
     INPUT_TIMER,
+    INPUT_ALLOC_ADD,
+    INPUT_ALLOC_PAUSE,
+    INPUT_ALLOC_REMOVE,
+    INPUT_ALLOC_REPORTS,
 };
-#define INPUT_KINDS 13
+#define INPUT_KINDS 17
 
 /* Who asks: client inputs only. */
 struct input_client {
@@ -132,6 +137,10 @@ struct input {
         struct input_register reg;
         struct input_turn turn;
         struct input_peer peer;
+        struct input_alloc_add alloc_add;
+        struct input_alloc_pause alloc_pause;
+        struct input_alloc_remove alloc_remove;
+        struct input_alloc_reports alloc_reports;
         /* SERVER_STOP, TIMER: nothing */
     } u;
 };

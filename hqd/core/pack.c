@@ -120,6 +120,21 @@ pack_pool(struct pack *p, const struct hq_pool *pool)
     return copy;
 }
 
+struct hq_pools
+pack_pools(struct pack *p, const struct hq_pools *pools)
+{
+    struct hq_pools copy = *pools;
+    copy.v = pack_take(p, pools->count, sizeof(*copy.v));
+    for (size_t i = 0; i < pools->count; i++) {
+        struct hq_pool pool = pack_pool(p, &pools->v[i]);
+        if (copy.v != NULL) {
+            copy.v[i] = pool;
+        }
+    }
+    copy.couplings = pack_copy(p, pools->couplings, pools->coupling_count, sizeof(*pools->couplings));
+    return copy;
+}
+
 struct worker_config
 pack_config(struct pack *p, const struct worker_config *c)
 {
@@ -131,14 +146,7 @@ pack_config(struct pack *p, const struct worker_config *c)
     copy.manager_job_id = pack_str(p, c->manager_job_id);
     copy.host_boot_id = pack_str(p, c->host_boot_id);
     copy.gpu_families = pack_strs(p, c->gpu_families, c->gpu_family_count);
-    copy.pools.v = pack_take(p, c->pools.count, sizeof(*copy.pools.v));
-    for (size_t i = 0; i < c->pools.count; i++) {
-        struct hq_pool pool = pack_pool(p, &c->pools.v[i]);
-        if (copy.pools.v != NULL) {
-            copy.pools.v[i] = pool;
-        }
-    }
-    copy.pools.couplings = pack_copy(p, c->pools.couplings, c->pools.coupling_count, sizeof(*c->pools.couplings));
+    copy.pools = pack_pools(p, &c->pools);
     return copy;
 }
 

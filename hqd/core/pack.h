@@ -28,6 +28,7 @@ struct hq_request pack_request(struct pack *p, const struct hq_request *r);
 /* Everything but `request`, which is shared by the class. */
 struct task_desc pack_desc(struct pack *p, const struct task_desc *d);
 struct worker_config pack_config(struct pack *p, const struct worker_config *c);
+struct hq_pools pack_pools(struct pack *p, const struct hq_pools *pools);
 struct task_times pack_times(struct pack *p, const struct task_times *t);
 
 #endif

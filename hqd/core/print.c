@@ -26,6 +26,16 @@ static const char *const record_names[RECORD_KINDS] = {
     [RECORD_TASK_NOTIFIED] = "task-notified",
     [RECORD_COUNTERS] = "counters",
     [RECORD_JOB_SNAPSHOT] = "job-snapshot",
+    [RECORD_ALLOC_QUEUE_CREATED] = "alloc-queue-created",
+    [RECORD_ALLOC_QUEUE_REMOVED] = "alloc-queue-removed",
+    [RECORD_ALLOC_QUEUE_PAUSED] = "alloc-queue-paused",
+    [RECORD_ALLOC_QUEUE_RESUMED] = "alloc-queue-resumed",
+    [RECORD_ALLOC_QUEUE_SHAPE] = "alloc-queue-shape",
+    [RECORD_ALLOCATION_PLANNED] = "allocation-planned",
+    [RECORD_ALLOCATION_QUEUED] = "allocation-queued",
+    [RECORD_ALLOCATION_STARTED] = "allocation-started",
+    [RECORD_ALLOCATION_FINISHED] = "allocation-finished",
+    [RECORD_ALLOCATION_REFUSED] = "allocation-refused",
 };
 
 static const char *const when_names[] = {
@@ -129,6 +139,15 @@ job_submitted(const struct record_job_submitted *r, struct hq_buf *out)
     }
 }
 
+static void
+allocation(const struct record_allocation *r, struct hq_buf *out)
+{
+    hq_buf_printf(out, " queue=%u number=%u workers=%u%s", r->queue.v, r->number, r->worker_count,
+                  r->is_failed ? " failed" : "");
+    text("id", r->allocation_id, out);
+    text("text", r->text, out);
+}
+
 void
 record_print(const struct record *rec, struct hq_buf *out)
 {
@@ -222,6 +241,26 @@ record_print(const struct record *rec, struct hq_buf *out)
         hq_buf_printf(out, " job=%u worker=%u queue=%u", rec->u.counters.next_job, rec->u.counters.next_worker,
                       rec->u.counters.next_queue);
         break;
+    case RECORD_ALLOC_QUEUE_CREATED:
+        hq_buf_printf(out, " queue=%u", rec->u.alloc_queue.queue.v);
+        text("name", rec->u.alloc_queue.params.name, out);
+        break;
+    case RECORD_ALLOC_QUEUE_REMOVED:
+    case RECORD_ALLOC_QUEUE_PAUSED:
+    case RECORD_ALLOC_QUEUE_RESUMED:
+        hq_buf_printf(out, " queue=%u", rec->u.alloc_queue_event.queue.v);
+        text("text", rec->u.alloc_queue_event.text, out);
+        break;
+    case RECORD_ALLOC_QUEUE_SHAPE:
+        hq_buf_printf(out, " queue=%u", rec->u.alloc_shape.queue.v);
+        break;
+    case RECORD_ALLOCATION_PLANNED:
+    case RECORD_ALLOCATION_QUEUED:
+    case RECORD_ALLOCATION_STARTED:
+    case RECORD_ALLOCATION_FINISHED:
+    case RECORD_ALLOCATION_REFUSED:
+        allocation(&rec->u.allocation, out);
+        break;
     case RECORD_JOB_SNAPSHOT:
         hq_buf_printf(out, " job=%u", rec->u.job_snapshot.job.v);
         break;
@@ -256,6 +295,9 @@ answer(const struct answer *a, struct hq_buf *out)
     case ANSWER_FORGOTTEN:
         hq_buf_printf(out, " forgotten=%llu ignored=%llu", (unsigned long long)a->forgotten,
                       (unsigned long long)a->ignored);
+        return;
+    case ANSWER_ALLOC_ADDED:
+        hq_buf_printf(out, " queue=%u", a->queue.v);
         return;
     case ANSWER_WORKER_RESULTS:
         for (size_t i = 0; i < a->worker_count; i++) {

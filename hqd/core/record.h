@@ -9,6 +9,7 @@
 #define HQ_HQD_CORE_RECORD_H
 
 #include "common/str.h"
+#include "hqd/core/alloc_types.h"
 #include "hqd/core/types.h"
 
 enum record_kind { /* numbers are the field numbers of the oneof in journal.proto */
@@ -36,8 +37,18 @@ enum record_kind { /* numbers are the field numbers of the oneof in journal.prot
                    RECORD_TASK_NOTIFIED = 24, /* published only: seq 0, never applied */
                    RECORD_COUNTERS = 25,
                    RECORD_JOB_SNAPSHOT = 26,
+                   RECORD_ALLOC_QUEUE_CREATED = 27,
+                   RECORD_ALLOC_QUEUE_REMOVED = 28,
+                   RECORD_ALLOC_QUEUE_PAUSED = 29,
+                   RECORD_ALLOC_QUEUE_RESUMED = 30,
+                   RECORD_ALLOC_QUEUE_SHAPE = 31,
+                   RECORD_ALLOCATION_PLANNED = 32,
+                   RECORD_ALLOCATION_QUEUED = 33,
+                   RECORD_ALLOCATION_STARTED = 34,
+                   RECORD_ALLOCATION_FINISHED = 35,
+                   RECORD_ALLOCATION_REFUSED = 36,
 };
-#define RECORD_KINDS 27
+#define RECORD_KINDS 37
 
 struct record_server_started {
     struct hq_str server_uid;
@@ -214,6 +225,10 @@ struct record {
         struct record_task_notified task_notified;
         struct record_counters counters;
         struct record_job_snapshot job_snapshot;
+        struct record_alloc_queue alloc_queue;             /* QUEUE_CREATED */
+        struct record_alloc_queue_event alloc_queue_event; /* QUEUE_REMOVED, _PAUSED, _RESUMED */
+        struct record_alloc_shape alloc_shape;
+        struct record_allocation allocation; /* PLANNED to REFUSED */
     } u;
 };
 

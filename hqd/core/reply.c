@@ -35,6 +35,15 @@ reply_remember_job(struct core *core, uint64_t request_id, uint32_t uid, hq_job_
 }
 
 void
+reply_remember_queue(struct core *core, uint64_t request_id, uint32_t uid, hq_queue_id queue)
+{
+    struct answered *a = remember(core, request_id, uid, ANSWER_ALLOC_ADDED);
+    if (a != NULL) {
+        a->queue = queue;
+    }
+}
+
+void
 reply_fini(struct core *core)
 {
     for (uint32_t i = 0; core->answered != NULL && i < ANSWERED_MAX; i++) {
@@ -68,6 +77,7 @@ reply_repeat(struct ctx *ctx, const struct input *in)
     }
     struct answer *a = add(ctx, in->from.handle, known->kind, EFFECT_AFTER_COMMIT);
     a->job = known->job;
+    a->queue = known->queue;
     a->forgotten = known->forgotten;
     a->ignored = known->ignored;
     if (known->kind == ANSWER_JOB_RESULTS) {
@@ -104,6 +114,12 @@ void
 reply_submitted(struct ctx *ctx, const struct input *in, hq_job_id job)
 {
     add(ctx, in->from.handle, ANSWER_SUBMITTED, EFFECT_AFTER_COMMIT)->job = job;
+}
+
+void
+reply_alloc_added(struct ctx *ctx, const struct input *in, hq_queue_id queue)
+{
+    add(ctx, in->from.handle, ANSWER_ALLOC_ADDED, EFFECT_AFTER_COMMIT)->queue = queue;
 }
 
 /* Texts of results lie in the effects' arena or are literals: the copy keeps none of them that is not empty. */

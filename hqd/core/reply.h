@@ -20,8 +20,11 @@ void reply_jobs(struct ctx *ctx, const struct input *in, const struct job_result
 void reply_forgotten(struct ctx *ctx, const struct input *in, uint64_t forgotten, uint64_t ignored);
 void reply_workers(struct ctx *ctx, const struct input *in, const struct worker_result *results, size_t count);
 
+void reply_alloc_added(struct ctx *ctx, const struct input *in, hq_queue_id queue);
+
 /* From records. */
 void reply_remember_job(struct core *core, uint64_t request_id, uint32_t uid, hq_job_id job);
+void reply_remember_queue(struct core *core, uint64_t request_id, uint32_t uid, hq_queue_id queue);
 void reply_fini(struct core *core);
 
 #endif

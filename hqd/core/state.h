@@ -18,6 +18,7 @@
 #include "hqd/core/posset.h"
 #include "hqd/core/task.h"
 
+struct alloc;
 struct cls;
 struct idlist;
 struct job;
@@ -299,6 +300,8 @@ struct worker {
     hq_job_id gang_job; /* multi-node task it works for; 0 = none */
     uint32_t gang_pos;
     bool is_root;
+    uint32_t alloc_queue; /* allocation it came from; 0 = none of ours */
+    uint32_t alloc_number;
     /* link */
     bool is_dirty;             /* something there was freed or changed: the next pass looks at it */
     bool is_talking;           /* in core->talkers */
@@ -341,6 +344,7 @@ struct answered {
     uint32_t uid;
     enum answer_kind kind;
     hq_job_id job;
+    hq_queue_id queue;
     uint64_t forgotten;
     uint64_t ignored;
     void *results; /* struct job_result or struct worker_result, heap */
@@ -362,6 +366,7 @@ struct upload {
 struct core {
     struct core_conf conf;
     /* durable */
+    struct alloc *alloc; /* hqd/core/alloc.h */
     uint64_t last_seq;
     hq_wall_ms last_ms;
     char *server_uid;
