@@ -97,6 +97,23 @@ slot_set_stalled(struct launcher *l, struct slot *s)
     l->stalled_count++;
 }
 
+/* With the lock held. A task that a stalled slot keeps still waits, like those in the lane: a slot is idle only when there is
+ * none of either, else agent and launcher would send it to and fro. */
+static bool
+slot_take_task(struct launcher *l, struct slot *s)
+{
+    enum lane_take took = lane_take(s->lane, hq_clock_wall_ms(), &s->run.task);
+
+    for (struct slot *other = l->stalled.head; took == LANE_EMPTY && other != NULL; other = other->next) {
+        if (other->lane == s->lane && other->run.task.batch != NULL) {
+            s->run.task = other->run.task;
+            other->run.task = (struct lane_task){0};
+            took = LANE_TAKEN;
+        }
+    }
+    return took == LANE_TAKEN;
+}
+
 /* With the lock held: the next task of the slot's lane becomes its run, or the slot rests. */
 static enum next_task
 slot_next(struct launcher *l, struct slot *s)
@@ -107,7 +124,7 @@ slot_next(struct launcher *l, struct slot *s)
         slot_set_stalled(l, s);
         return NEXT_WAIT;
     }
-    if (!has_task && (l->is_paused || lane_take(s->lane, hq_clock_wall_ms(), &s->run.task) != LANE_TAKEN)) {
+    if (!has_task && (l->is_paused || !slot_take_task(l, s))) {
         struct run_event e = slot_event(s, RUN_SLOT_IDLE);
         s->state = SLOT_IDLE;
         launcher_emit(l, &e, true);
