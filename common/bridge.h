@@ -3,11 +3,12 @@
  * Purpose    the only way from nng's, launcher, writer and commit threads into the loop. A poster takes what it needs
  *            by value and posts; the function runs later on the loop's thread.
  * Ownership  a posted item belongs to the function that will run. Items that never ran because the bridge was destroyed
- * go to the `drop` function of create (NULL: nothing to free). Threads    names ending in _thr may be called from any
- * thread; all others on the loop's thread. Errors     -EAGAIN the queue is full, -ENOMEM; then the item still belongs
- * to the caller. Limits     items_max of create. Fate at the bound: the poster decides (hold its source back, or wait
- * with post_wait_thr). One drain runs what was there when it began, so that posters cannot keep the loop from its other
- * work.
+ *            go to the `drop` function of create (NULL: nothing to free).
+ * Threads    names ending in _thr may be called from any thread; all others on the loop's thread.
+ * Errors     -EAGAIN the queue is full, -ENOMEM; then the item still belongs to the caller.
+ * Limits     items_max of create. Fate at the bound: the poster decides (hold its source back, or wait with
+ *            post_wait_thr). One drain runs what was there when it began, so that posters cannot keep the loop from its
+ *            other work.
  */
 #ifndef HQ_COMMON_BRIDGE_H
 #define HQ_COMMON_BRIDGE_H

@@ -3,13 +3,14 @@
  * Purpose    server: listen, on_request, answer (at once or later), on_peer_gone, kick.
  *            client: dial, call (callback) or ask (blocking). publish / subscribe for hints.
  *            Sessions (Noise NNpsk0), replay windows, ipc peer credentials and the cures for nng live behind it.
- * Ownership  payload views are valid during the callback only. struct hq_net_req is plain data: copy it to answer later.
+ * Ownership  payload views are valid during the callback only. struct hq_net_req is plain data: copy it, answer later.
  * Threads    all functions and callbacks run on the loop's thread. nng's threads end at bridge.h.
  * Units      ms.
- * Errors     negative errno: -ETIMEDOUT nobody answered, -ECONNREFUSED nobody listens (hq_net_ask: at once; hq_net_call: there
- *            was no connection when its time ended), -ECONNRESET the connection ended with the request out (it may have run),
- *            -EACCES wrong secret or role, -EPROTO peer speaks something else, -EPROTONOSUPPORT another version of the
- *            frames, -EHOSTUNREACH no such host, -EMSGSIZE, -EBUSY too many calls out.
+ * Errors     negative errno: -ETIMEDOUT nobody answered, -ECONNREFUSED nobody listens, -EHOSTUNREACH no host (both:
+ *            hq_net_ask at once; hq_net_call when its time ended and there was still no connection), -ECONNRESET the
+ *            connection ended with the request out (it may have run), -EACCES wrong secret, role or socket owner,
+ *            -EPROTO the peer speaks something else, -EPROTONOSUPPORT another version of the frames, -EMSGSIZE, -EBUSY
+ *            too many calls out.
  * Limits     limits.h: sizes, requests in flight per peer, sessions.
  */
 #ifndef HQ_COMMON_NET_H
@@ -56,8 +57,8 @@ struct hq_net_server_conf {
     uint32_t ipc_uid;               /* the only uid allowed on ipc; UINT32_MAX = all */
     void *ctx;
     void (*on_request)(void *ctx, const struct hq_net_peer *peer, const struct hq_net_req *req, struct hq_str payload);
-    /* The last connection of a peer that had asked something ended. A sealed peer may come back with the same id (within
-     * HQ_NET_ORPHAN_MS_MAX); then it simply asks again. Answers to what it had asked before are dropped. */
+    /* The last connection of a peer that had asked something ended. A sealed peer may come back with the same id
+     * (within HQ_NET_ORPHAN_MS_MAX); then it simply asks again. Answers to what it had asked before are dropped. */
     void (*on_peer_gone)(void *ctx, uint64_t peer_id);
     void (*on_bad_peer)(void *ctx, const char *addr, const char *why); /* dropped; rate-limit the log line yourself */
 };
@@ -70,7 +71,8 @@ uint16_t hq_net_server_port(const struct hq_net_server *s); /* the bound TCP por
 int hq_net_answer(struct hq_net_server *s, const struct hq_net_req *req, struct hq_str payload);
 /* Closes its connection, forgets its session; no on_peer_gone follows. On ipc all connections of that process end. */
 void hq_net_kick(struct hq_net_server *s, uint64_t peer_id);
-/* Waits for all peers to hang up (they do once they have their last answer), at most wait_ms, then closes. NULL is fine. */
+/* Waits for all peers to hang up (they do once they have their last answer), at most wait_ms; then closes. NULL is
+ * fine. */
 void hq_net_server_destroy(struct hq_net_server *s, hq_ms wait_ms);
 
 struct hq_net_client;
@@ -90,9 +92,9 @@ HQ_MUST_CHECK int hq_net_client_create(struct hq_net_client **ret, const struct 
 void hq_net_client_destroy(struct hq_net_client *c);
 
 typedef void (*hq_net_reply_fn)(void *ctx, int rc, struct hq_str payload); /* rc < 0: no payload */
-/* One request; up to HQ_NET_CALLS_MAX may be out. Waits for a connection until the time-out. Never re-sent by itself, but when
- * the server said that it did not take it because it knows no such session (it was restarted). The memory is copied.
- * The callback comes exactly once if 0 is returned, never from inside the call. */
+/* One request; up to HQ_NET_CALLS_MAX may be out. Waits for a connection until the time-out. Never re-sent by itself,
+ * but when the server said that it did not take it because it knows no such session (it was restarted). The memory is
+ * copied. The callback comes exactly once if 0 is returned, never from inside the call. */
 HQ_MUST_CHECK int hq_net_call(struct hq_net_client *c, struct hq_str payload, hq_ms timeout_ms, hq_net_reply_fn fn,
                               void *ctx, struct hq_err *err);
 /* Blocking form for `hq`: connects on first use, sends, waits; *ret_payload is heap memory (free()). */

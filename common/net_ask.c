@@ -1,9 +1,7 @@
 /* net_ask.c - the blocking form of a request, for `hq`: a plain socket and the SP wire format, without nng.
  *
- * A process that asks once pays more for nng's threads than for everything else (measured: docs/decisions/002), and
- * needs no reconnects. The format is that of the SP protocols over TCP and over IPC: 8 bytes of greeting each way, then
- * frames of a 64-bit length (on IPC with a byte 01 before it) and as many bytes, which begin with the 32-bit request
- * id. Greeting and first frame leave in one write.
+ * A process that asks once would pay more for an event loop and threads than for everything else (measured:
+ * docs/decisions/002), and needs no reconnects. Greeting and first frame leave in one write.
  */
 #include "common/net_client.h"
 #include "common/net_dial.h"

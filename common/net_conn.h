@@ -6,8 +6,8 @@
  * Threads    loop only.
  * Units      ms.
  * Errors     on_down and hq_conn_error: why it ended or could not be made, negative errno.
- * Limits     frames of HQ_FRAME_BYTES_MAX; a larger one ends the connection (-EMSGSIZE). Attempts: HQ_CONN_ATTEMPT_MS
- * each, HQ_CONN_PAUSE_MS_MIN to _MAX between them. What is queued for sending is bounded by the caller.
+ * Limits     frames of HQ_FRAME_BYTES_MAX; a larger one ends the connection (-EMSGSIZE). HQ_CONN_ATTEMPT_MS for one
+ *            attempt, HQ_CONN_PAUSE_MS_MIN to _MAX between two. What is queued for sending is bounded by the caller.
  */
 #ifndef HQ_COMMON_NET_CONN_H
 #define HQ_COMMON_NET_CONN_H

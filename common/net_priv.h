@@ -1,17 +1,23 @@
 /* net_priv.h - what the files of net share. Nobody else includes it.
  *
  * Purpose    Server side, on nng: net_nng.c set-up and error codes, net_server.c sockets, net_peer.c what frames mean,
- *            net_session.c peers and connections, net_kick.c closing, net_pub.c notes.
- *            Client side, on plain sockets: net_dial.c, net_resolve.c, net_conn.c a connection that comes back,
- * net_call.c calls, net_ask.c the blocking form, net_sub.c notes. Both: net_frame.c frames and the client's half of a
- * session. Layout     body of every SP message, little endian: head    type(u8) version(u8) role(u8) reason(u8) PLAIN
- * head, payload                                  both ways; ipc, or no secret HELLO   head, Noise message 1 (48) client
- * -> server WELCOME head, Noise message 2 around the session id (8) SEALED  head, session(u64), counter(u64), sealed {
- * two u64, payload } request: session and counter of an earlier copy of it, or 0 0 answer:  counter of the request it
- * answers, enum hq_answer_status UNKNOWN head, session(u64), counter(u64)               server -> client: no such
- * session, not looked at REFUSED head with enum hq_refusal as reason            server -> client The role is part of
- * the handshake's prologue: with the same secret, roles still do not mix. Threads    all on the loop's thread but names
- * in _thr.
+ *            net_answer.c answers, net_session.c peers and connections, net_upkeep.c time-outs, net_kick.c and
+ *            net_live.c closing, net_pub.c notes.
+ *            Client side, on plain sockets: net_dial.c and net_resolve.c, net_conn.c a connection that comes back,
+ *            net_call.c calls, net_ask.c the blocking form, net_sub.c notes.
+ *            Both: net_frame.c frames and the client's half of a session.
+ * Layout     body of every SP message, little endian:
+ *              head    type(u8) version(u8) role(u8) reason(u8)
+ *              PLAIN   head, payload                                   both ways; ipc, or no secret
+ *              HELLO   head, Noise message 1 (48)                      client -> server
+ *              WELCOME head, Noise message 2 around session id(u64)    server -> client
+ *              SEALED  head, session(u64), counter(u64), sealed { two u64, payload }
+ *                      request: session and counter of an earlier copy of it, or 0 0
+ *                      answer:  counter of the request it answers, enum hq_answer_status
+ *              UNKNOWN head, session(u64), counter(u64)                server -> client: no such session, not looked at
+ *              REFUSED head with enum hq_refusal as reason             server -> client
+ *            The role is part of the handshake's prologue: with the same secret, roles still do not mix.
+ * Threads    all on the loop's thread but names in _thr.
  */
 #ifndef HQ_COMMON_NET_PRIV_H
 #define HQ_COMMON_NET_PRIV_H

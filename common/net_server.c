@@ -1,10 +1,9 @@
-/* net_server.c - the server's socket: listening, receiving, answering, closing. What frames mean: net_peer.c. */
+/* net_server.c - the server's socket: listening, receiving, closing. */
 #include "common/net_server.h"
 
 #include <nng/protocol/reqrep0/rep.h>
 
 #include <arpa/inet.h>
-#include <malloc.h>
 #include <netinet/in.h>
 #include <sodium.h>
 #include <stdio.h>
@@ -13,12 +12,6 @@
 
 #include "common/clock.h"
 #include "common/mem.h"
-#include "common/net_kick.h"
-
-#define RETRY_S 0.005
-#define TRIM_COUNT_MIN 256 /* connections gone */
-#define TRIM_MS_MIN 5000
-#define SWEEP_MS_MIN 50 /* between two walks over our descriptors: a flood must not cost more than a few per cent */
 
 /* ---- nng's threads */
 
@@ -119,89 +112,6 @@ hq_server_gone(struct hq_net_server *s, uint64_t peer_id)
     }
 }
 
-void
-hq_server_kick_soon(struct hq_net_server *s)
-{
-    if (!TAILQ_EMPTY(&s->table.kicks) && !ev_is_active(&s->sweep)) {
-        hq_ms since_ms = hq_clock_ms() - s->swept_at_ms;
-        hq_ms wait_ms = since_ms >= SWEEP_MS_MIN ? 0 : SWEEP_MS_MIN - since_ms;
-        ev_timer_set(&s->sweep, (double)wait_ms / 1e3, 0.);
-        ev_timer_start(s->conf.loop, &s->sweep);
-    }
-}
-
-void
-hq_server_expire_soon(struct hq_net_server *s)
-{
-    hq_ms wait_ms = hq_sessions_next_ms(&s->table, hq_clock_ms());
-    if (wait_ms < 0) {
-        ev_timer_stop(s->conf.loop, &s->expire);
-        return;
-    }
-    double wait_s = (double)wait_ms / 1e3 + 0.01;
-    if (!ev_is_active(&s->expire) || ev_timer_remaining(s->conf.loop, &s->expire) > wait_s + 1.) {
-        ev_timer_stop(s->conf.loop, &s->expire);
-        ev_timer_set(&s->expire, wait_s, 0.);
-        ev_timer_start(s->conf.loop, &s->expire);
-    }
-}
-
-static void
-server_close_overdue(struct hq_net_server *s)
-{
-    struct hq_pipe *p;
-    while ((p = hq_pipe_overdue(&s->table, hq_clock_ms())) != NULL) {
-        hq_server_bad(s, p, "no valid message in time");
-        hq_pipe_kick(&s->table, p);
-    }
-    hq_server_kick_soon(s);
-}
-
-static void
-server_on_expire(struct ev_loop *loop, ev_timer *w, int revents)
-{
-    (void)loop;
-    (void)revents;
-    struct hq_net_server *s = w->data;
-    server_close_overdue(s);
-    hq_peer_expire(&s->table, hq_clock_ms());
-    hq_server_expire_soon(s);
-}
-
-static void
-server_on_sweep(struct ev_loop *loop, ev_timer *w, int revents)
-{
-    (void)loop;
-    (void)revents;
-    struct hq_net_server *s = w->data;
-    s->swept_at_ms = hq_clock_ms();
-    hq_kick_sweep(&s->table, s->port, s->ipc_path);
-    hq_server_kick_soon(s);
-}
-
-/* nng keeps some kB per connection; the allocator keeps what a flood of them has left until it is told not to. */
-static void
-server_on_trim(struct ev_loop *loop, ev_timer *w, int revents)
-{
-    (void)loop;
-    (void)revents;
-    struct hq_net_server *s = w->data;
-    s->trimmed_at_ms = hq_clock_ms();
-    s->removed_count = 0;
-    (void)malloc_trim(0); /* nothing to give back is fine */
-}
-
-static void
-server_trim_soon(struct hq_net_server *s)
-{
-    if (++s->removed_count >= TRIM_COUNT_MIN && !ev_is_active(&s->trim)) {
-        hq_ms since_ms = hq_clock_ms() - s->trimmed_at_ms;
-        hq_ms wait_ms = HQ_MAX(TRIM_MS_MIN - since_ms, (hq_ms)1000);
-        ev_timer_set(&s->trim, (double)wait_ms / 1e3, 0.);
-        ev_timer_start(s->conf.loop, &s->trim);
-    }
-}
-
 static void
 server_on_added(void *ctx, void *item)
 {
@@ -216,7 +126,7 @@ server_on_added(void *ctx, void *item)
     }
     free(added);
     if (p != NULL) {
-        server_close_overdue(s);
+        hq_server_close_overdue(s);
         hq_server_expire_soon(s);
     }
 }
@@ -229,7 +139,7 @@ server_on_removed(void *ctx, void *item)
     if (p != NULL) {
         uint64_t gone = hq_pipe_remove(&s->table, p, hq_clock_ms());
         hq_server_expire_soon(s);
-        server_trim_soon(s);
+        hq_server_trim_soon(s);
         hq_server_gone(s, gone);
     }
 }
@@ -256,116 +166,6 @@ server_on_message(void *ctx, void *item)
     if (!s->is_closing) {
         nng_recv_aio(s->sock, r->aio);
     }
-}
-
-/* ---- answers */
-
-nng_msg *
-hq_server_msg(const uint8_t route[8], size_t body_bytes)
-{
-    nng_msg *m = NULL;
-    if (nng_msg_alloc(&m, body_bytes) != 0) {
-        return NULL;
-    }
-    if (nng_msg_header_append(m, route, 8) != 0) {
-        nng_msg_free(m);
-        return NULL;
-    }
-    return m;
-}
-
-static void
-server_hold(struct hq_net_server *s, nng_msg *msg)
-{
-    struct hq_net_held *h = hq_try_alloc(sizeof(*h));
-    if (h == NULL) {
-        nng_msg_free(msg); /* as if lost on the way: the peer's call times out */
-        return;
-    }
-    h->msg = msg;
-    STAILQ_INSERT_TAIL(&s->held, h, held);
-    if (!ev_is_active(&s->retry)) {
-        ev_timer_set(&s->retry, RETRY_S, 0.);
-        ev_timer_start(s->conf.loop, &s->retry);
-    }
-}
-
-void
-hq_server_send(struct hq_net_server *s, nng_msg *msg)
-{
-    int rv = STAILQ_EMPTY(&s->held) ? nng_sendmsg(s->sock, msg, NNG_FLAG_NONBLOCK) : NNG_EAGAIN;
-    if (rv == NNG_EAGAIN) {
-        server_hold(s, msg);
-    } else if (rv != 0) {
-        nng_msg_free(msg); /* the socket is closed: there is nobody to answer */
-    }
-}
-
-static void
-server_flush(struct hq_net_server *s)
-{
-    struct hq_net_held *h;
-    while ((h = STAILQ_FIRST(&s->held)) != NULL) {
-        int rv = nng_sendmsg(s->sock, h->msg, NNG_FLAG_NONBLOCK);
-        if (rv == NNG_EAGAIN) {
-            return;
-        }
-        if (rv != 0) {
-            nng_msg_free(h->msg);
-        }
-        STAILQ_REMOVE_HEAD(&s->held, held);
-        free(h);
-    }
-}
-
-static void
-server_on_retry(struct ev_loop *loop, ev_timer *w, int revents)
-{
-    (void)revents;
-    struct hq_net_server *s = w->data;
-    server_flush(s);
-    if (!STAILQ_EMPTY(&s->held)) {
-        ev_timer_set(w, RETRY_S, 0.);
-        ev_timer_start(loop, w);
-    }
-}
-
-int
-hq_net_answer(struct hq_net_server *s, const struct hq_net_req *req, struct hq_str payload)
-{
-    if (payload.len > HQ_MSG_BYTES_MAX) {
-        return -EMSGSIZE;
-    }
-    struct hq_pipe *p = hq_pipe_find(&s->table, req->pipe);
-    struct hq_peer *peer = p == NULL || p->is_kicked ? NULL : p->peer;
-    if (peer == NULL || peer->id != req->peer_id) {
-        return 0; /* gone, or on another connection now: it has seen this one end */
-    }
-    size_t bytes = payload.len + (peer->is_sealed ? HQ_FRAME_SEALED_BYTES : HQ_FRAME_HEAD_BYTES);
-    nng_msg *m = hq_server_msg(req->route, bytes);
-    if (m == NULL) {
-        return -ENOMEM;
-    }
-    unsigned char *out = nng_msg_body(m);
-    if (peer->is_sealed) {
-        const uint64_t prefix[2] = {req->counter, HQ_ANSWER_OK};
-        uint64_t own = 0;
-        int rc = hq_frame_seal(out, &peer->seal, s->conf.role, peer->id, prefix, payload, &own);
-        if (rc < 0) {
-            nng_msg_free(m);
-            return rc;
-        }
-    } else {
-        hq_frame_head(out, HQ_FRAME_PLAIN, s->conf.role, 0);
-        if (payload.len > 0) {
-            memcpy(out + HQ_FRAME_HEAD_BYTES, payload.ptr, payload.len);
-        }
-    }
-    if (p->inflight_count > 0) {
-        p->inflight_count--;
-    }
-    hq_server_send(s, m);
-    return 0;
 }
 
 void
@@ -437,13 +237,6 @@ server_open(struct hq_net_server *s, const char *host, uint16_t port, struct hq_
     return rc;
 }
 
-static void
-server_timer(ev_timer *w, void (*fn)(struct ev_loop *, ev_timer *, int), struct hq_net_server *s)
-{
-    ev_timer_init(w, fn, 0., 0.);
-    w->data = s;
-}
-
 int
 hq_net_server_create(struct hq_net_server **ret, const struct hq_net_server_conf *conf, struct hq_err *err)
 {
@@ -461,10 +254,7 @@ hq_net_server_create(struct hq_net_server **ret, const struct hq_net_server_conf
     }
     hq_sessions_init(&s->table);
     STAILQ_INIT(&s->held);
-    server_timer(&s->retry, server_on_retry, s);
-    server_timer(&s->expire, server_on_expire, s);
-    server_timer(&s->sweep, server_on_sweep, s);
-    server_timer(&s->trim, server_on_trim, s);
+    hq_server_upkeep_init(s);
     hq_live_init(&s->live);
     ev_ref(conf->loop); /* a server keeps the loop alive */
     rc = hq_bridge_create(&s->bridge, conf->loop, HQ_NET_RECEIVES * 2, NULL, err);
@@ -498,7 +288,7 @@ server_linger(struct hq_net_server *s, hq_ms wait_ms)
     hq_ms deadline_ms = hq_clock_ms() + wait_ms;
     bool is_done = false;
     for (hq_ms left_ms = wait_ms; !is_done && left_ms > 0; left_ms = deadline_ms - hq_clock_ms()) {
-        server_flush(s);
+        hq_server_flush(s);
         is_done = hq_live_wait(&s->live, STAILQ_EMPTY(&s->held) ? left_ms : HQ_MIN(left_ms, (hq_ms)5));
     }
 }
@@ -543,10 +333,7 @@ hq_net_server_destroy(struct hq_net_server *s, hq_ms wait_ms)
         free(h);
     }
     hq_sessions_fini(&s->table);
-    ev_timer_stop(s->conf.loop, &s->retry);
-    ev_timer_stop(s->conf.loop, &s->expire);
-    ev_timer_stop(s->conf.loop, &s->sweep);
-    ev_timer_stop(s->conf.loop, &s->trim);
+    hq_server_upkeep_fini(s);
     ev_unref(s->conf.loop);
     sodium_memzero(s->secret, sizeof(s->secret));
     free(s->ipc_path);

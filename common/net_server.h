@@ -1,5 +1,5 @@
-/* net_server.h - the server object, shared by net_server.c (sockets, answers) and net_peer.c (what a frame means).
- * Private.
+/* net_server.h - the server object, shared by net_server.c (sockets), net_peer.c (what a frame means), net_answer.c and
+ * net_upkeep.c. Private.
  *
  * Threads    loop only, but the fields marked thr.
  */
@@ -52,12 +52,22 @@ void hq_server_handle(struct hq_net_server *s, struct hq_pipe *p, const uint8_t 
 void hq_server_drop(struct hq_net_server *s, struct hq_peer *peer);
 
 /* net_server.c */
-void hq_server_kick_soon(struct hq_net_server *s);              /* after hq_pipe_kick */
-void hq_server_expire_soon(struct hq_net_server *s);            /* after changes of strangers and orphans */
 void hq_server_gone(struct hq_net_server *s, uint64_t peer_id); /* 0: nobody */
 void hq_server_bad(struct hq_net_server *s, const struct hq_pipe *p, const char *why);
+
+/* net_upkeep.c */
+void hq_server_upkeep_init(struct hq_net_server *s);
+void hq_server_upkeep_fini(struct hq_net_server *s);
+void hq_server_kick_soon(struct hq_net_server *s);     /* after hq_pipe_kick */
+void hq_server_expire_soon(struct hq_net_server *s);   /* after changes of strangers and orphans */
+void hq_server_close_overdue(struct hq_net_server *s); /* strangers beyond their number or time */
+void hq_server_trim_soon(struct hq_net_server *s);     /* after each connection that went */
+
+/* net_answer.c */
 /* A message of body_bytes (uninitialised) addressed to the sender of `route`; NULL without memory. */
 nng_msg *hq_server_msg(const uint8_t route[8], size_t body_bytes);
 void hq_server_send(struct hq_net_server *s, nng_msg *msg); /* takes msg */
+void hq_server_flush(struct hq_net_server *s);              /* what is held */
+void hq_server_on_retry(struct ev_loop *loop, ev_timer *w, int revents);
 
 #endif

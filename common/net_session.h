@@ -1,9 +1,10 @@
 /* net_session.h - the server's tables: connections, peers, and what each may do. Private to net_*.c.
  *
- * Purpose    a *pipe* is one connection. A *peer* is who speaks: on ipc and in plain mode the connection itself,
- * sealed: a session, which may move from one connection to the next. Here are their bounds; net_server.c does the
- * talking. Ownership  the tables own pipes and peers. Threads    loop only. Limits     HQ_SESSIONS_MAX,
- * HQ_NET_STRANGERS_MAX, HQ_NET_STRIKES_MAX, HQ_NET_ORPHAN_MS_MAX, HQ_HANDSHAKE_MS_MAX.
+ * Purpose    a *pipe* is one connection. A *peer* is who speaks: on ipc and in plain mode the connection itself; sealed
+ *            a session, which may move from one connection to the next. Here are their bounds; net_peer.c talks.
+ * Ownership  the tables own pipes and peers.
+ * Threads    loop only.
+ * Limits     HQ_SESSIONS_MAX, HQ_NET_STRANGERS_MAX, HQ_NET_STRIKES_MAX, HQ_NET_ORPHAN_MS_MAX, HQ_HANDSHAKE_MS_MAX.
  */
 #ifndef HQ_COMMON_NET_SESSION_H
 #define HQ_COMMON_NET_SESSION_H

@@ -1,33 +1,34 @@
-/* seal.h - Noise handshake, sealed messages, replay window. Pure computation over libsodium; net_*.c carries the bytes.
+/* seal.h - Noise handshake, sealed messages, replay window. Computation over libsodium; net_*.c carries the bytes.
  *
  * Purpose    Noise_NNpsk0_25519_ChaChaPoly_SHA256, exactly (Noise specification, revision 34). Whoever knows the
- * 32-byte secret of a role may open a session of that role; both sides are authenticated by it; each session has fresh
- *            keys (forward secrecy). Message patterns are rows of tokens: NK for site mode is one more row and one
- * token. After the handshake messages carry an explicit counter as nonce (11.4 of the specification) and the receiver
- *            keeps a window of counters seen, as WireGuard does: a message is accepted once, order does not matter
- * inside the window. A session belongs to a peer and survives its connections. Ownership  plain structs in the caller's
- * memory. _fini wipes the keys; call it also after a failure. Threads    no state but libsodium's; any thread after
- * hq_seal_start(). Errors     -EACCES the handshake message was not made with our secret (or role, or version: the
- * prologue); -EBADMSG damaged or forged; -EALREADY a counter seen before or older than the window; -EPROTO wrong size
- * or order; -EOVERFLOW the counter is used up. Limits     HQ_SEAL_MSGS_MAX messages per session and direction; window
- * of HQ_SEAL_WINDOW counters.
+ *            32-byte secret of a role may open a session of that role; both sides are authenticated by it; each session
+ *            has fresh keys (forward secrecy). Message patterns are rows of tokens: NK for site mode is a row more and
+ *            one token. After the handshake messages carry an explicit counter as nonce (11.4 of the specification) and
+ *            the receiver keeps a window of counters seen, as WireGuard: a message is accepted once, order does not
+ *            matter inside the window. A session belongs to a peer and survives its connections.
+ * Ownership  plain structs in the caller's memory. _fini wipes the keys; call it also after a failure.
+ * Threads    no state but libsodium's; any thread after hq_seal_start().
+ * Errors     -EACCES the handshake message was not made with our secret (or role, or version: the prologue);
+ *            -EBADMSG damaged or forged; -EALREADY a counter seen before or older than the window; -EPROTO wrong size
+ *            or order; -EOVERFLOW the counter is used up.
+ * Limits     HQ_SEAL_MSGS_MAX messages per session and direction; window of HQ_SEAL_WINDOW counters.
  *
  * What somebody on the path can do, knowing no secret:
  *   - Drop, delay, reorder: always. Calls time out and are asked again by their owner.
  *   - Replay a sealed message: refused by the window, whatever connection it comes on. Replay the first handshake
- * message: the server makes keys for a session that nobody can use (the replayer lacks the ephemeral key). Such a
- * session lives only with the connection that asked for it, at most HQ_HANDSHAKE_MS_MAX, one per connection;
- * connections without a valid sealed message are bounded in number (HQ_NET_STRANGERS_MAX) and each may try
- * HQ_NET_STRIKES_MAX times. No request rides on a handshake message, so a replay has no effect beyond that.
+ *     message: the server makes keys for a session that nobody can use (the replayer lacks the ephemeral key). It lives
+ *     only with the connection that asked for it, one per connection; connections without a valid sealed message are
+ *     bounded in number (HQ_NET_STRANGERS_MAX) and time (HQ_HANDSHAKE_MS_MAX), each may try HQ_NET_STRIKES_MAX times.
+ *     No request rides on a handshake message, so a replay has no effect beyond that.
  *   - Forge the frames that carry no seal because one side has no keys yet or any more: REFUSED (the client fails its
  *     calls with -EACCES: no more than dropping them would do) and UNKNOWN ("I have no such session and did not look at
- * your request"). UNKNOWN must name session and counter of a request that is out; the client then opens a new session
- *     (authenticated, so the liar cannot pose as the server) and sends the request once more, and *inside the seal* it
- *     names session and counter of the first copy. A server that does have that session knows that the UNKNOWN was a
- * lie, does not run the second copy and says so (-ECONNRESET: the first may have run). Thus a forger can make a call
- * fail, never run twice.
+ *     your request"). UNKNOWN must name session and counter of a request that is out. The client then opens a new
+ *     session (authenticated, so the liar cannot pose as the server) and sends the request once more, and *inside the
+ *     seal* it names session and counter of the first copy. A server that does have that session knows that the UNKNOWN
+ *     was a lie. If it has seen the first copy, it does not run the second and says so (-ECONNRESET: the first may have
+ *     run); if not, it marks the first as seen and runs the second. So a forger can make a call fail, never run twice.
  *   - Take over the route of a session by delivering one of its fresh messages on a connection of his own, as with
- *     WireGuard's roaming: the answer goes to him, sealed, and the peer sees its connection end.
+ *     WireGuard's roaming: the answer goes to him, sealed, and the peer sees its connection end and comes back.
  *   - See sizes and times of messages, and session ids.
  */
 #ifndef HQ_COMMON_SEAL_H

@@ -4,10 +4,10 @@
  * Purpose    a receiver knows version, type and size bound before it decodes anything.
  * Ownership  views point into the payload; unpacked messages live in the arena.
  * Threads    no state; any thread.
- * Errors     -EPROTO not ours or damaged; -EPROTONOSUPPORT other protocol version (all of *ret is set, so that the answer can
- *            name the request); -EMSGSIZE; -ENOMEM the arena is full.
- * Limits     HQ_MSG_BYTES_MAX; unpacking takes what the arena allows. Message types must not contain themselves: protobuf-c
- *            decodes by recursion (tests/unit/test_wire.c walks all descriptors).
+ * Errors     -EPROTO not ours or damaged; -EPROTONOSUPPORT other protocol version (all of *ret is set, so that the
+ *            answer can name the request); -EMSGSIZE; -ENOMEM the arena is full.
+ * Limits     HQ_MSG_BYTES_MAX; unpacking takes what the arena allows. Message types must not contain themselves:
+ *            protobuf-c decodes by recursion (tests/unit/test_wire.c walks all descriptors).
  */
 #ifndef HQ_COMMON_WIRE_H
 #define HQ_COMMON_WIRE_H
@@ -31,7 +31,8 @@ struct hq_wire_head {
 HQ_MUST_CHECK int hq_wire_pack(struct hq_buf *out, uint16_t type, uint64_t request_id, const ProtobufCMessage *msg,
                                struct hq_err *err);
 /* The same without a head and with a bound of the caller's: journal records. */
-HQ_MUST_CHECK int hq_wire_pack_bare(struct hq_buf *out, const ProtobufCMessage *msg, size_t bytes_max, struct hq_err *err);
+HQ_MUST_CHECK int hq_wire_pack_bare(struct hq_buf *out, const ProtobufCMessage *msg, size_t bytes_max,
+                                    struct hq_err *err);
 /* Reads the head; *ret_body is the protobuf part. */
 HQ_MUST_CHECK int hq_wire_head(struct hq_str payload, struct hq_wire_head *ret, struct hq_str *ret_body,
                                struct hq_err *err);
