@@ -252,4 +252,4 @@ def test_old_spellings(cluster):
     waited = cluster.hq("wait", "1", check=False)
     assert waited.status == 1 and "Some jobs have failed or have been canceled" in waited.err
     assert "Wait finished in" in waited.out and "1 job failed" in waited.out
-    assert "| FAILED" in cluster.hq("jobs", "--all").out
+    assert "| FAILED" in cluster.hq("jobs", "failed").out

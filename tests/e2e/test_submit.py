@@ -57,10 +57,10 @@ def test_output_paths(cluster):
 
 
 def test_output_removed_if_finished(cluster):
-    job = cluster.submit("--stdout=:rm-if-finished", "--stderr=e:rm-if-finished", "--array=0-1", "sh", "-c", "echo x; exit $HQ_TASK_ID")
+    job = cluster.submit("--stdout=:rm-if-finished", "--stderr=e-%{TASK_ID}:rm-if-finished", "--array=0-1", "sh", "-c", "echo x; exit $HQ_TASK_ID")
     cluster.wait_job(job)
     assert sorted(os.listdir(cluster.work / f"job-{job}")) == ["1.stdout"]
-    assert (cluster.work / "e").exists()
+    assert (cluster.work / "e-1").exists() and not (cluster.work / "e-0").exists()
 
 
 def test_same_file_for_both_streams(cluster):

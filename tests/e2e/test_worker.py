@@ -32,7 +32,7 @@ def test_worker_info_json(server):
     worker = server.start_worker("--cpus=3", "--detect-resources=none", "--hostname=n7", "--heartbeat=4s", "--time-limit=1h",
                                  "--on-server-lost=finish-running", "--group=g1")
     (info,) = server.json("worker", "info", "1")
-    assert sorted(info) == ["allocation", "configuration", "ended", "id", "runtime_info", "started"]
+    assert sorted(info) == ["allocation", "configuration", "ended", "id", "last_task_started", "runtime_info", "started"]
     configuration = info["configuration"]
     assert configuration["hostname"] == "n7" and configuration["group"] == "g1"
     assert configuration["heartbeat_interval"] == 4.0 and configuration["time_limit"] == 3600.0
@@ -132,6 +132,7 @@ def test_crash_limit(server):
         worker = server.start_worker()
         server.wait_task(job, 0, "running")
         worker.kill()
+        wait_until(lambda: server.running_workers() == [], "the worker to be taken for lost")
     assert server.wait_job(job)["failed"] == 1
     assert "Task was running on a worker that was lost; the task has occurred 2 times" in server.task(job)["error"]
 
@@ -211,7 +212,7 @@ def test_bad_worker_options(server):
         (["--cpus=2", "--resource", "cpus=[1,2]"], 1, "Parameters --cpus and --resource cpus=... cannot be combined"),
         (["--detect-resources=none"], 1, "You have to specify --cpus explicitly"),
         (["--cpus=x"], 2, "--cpus"),
-        (["--min-utilization=2"], 1, "Minimal utilization has to be in the interval [0.0, 1.0]."),
+        (["--min-utilization=2"], 2, "Minimal utilization has to be in the interval [0.0, 1.0]."),
         (["--detect-resources=moon"], 2, "invalid variant: moon"),
         (["--frob"], 2, "unexpected argument '--frob' found"),
     ]:

@@ -23,8 +23,8 @@ class Door:
 
     def connect(self, timeout=10.0):
         peer = socket.socket(socket.AF_INET if self.is_tcp else socket.AF_UNIX, socket.SOCK_STREAM)
+        peer.connect(self.address)  # blocking: a full backlog makes a local socket's connect wait instead of failing
         peer.settimeout(timeout)
-        peer.connect(self.address)
         return peer
 
     def frame(self, body, length=None):
