@@ -244,19 +244,20 @@ draw(struct bar *b, struct hq_cli *cli)
     }
 }
 
-/* true: the job is completed. */
+/* true: the job is completed. Messages of its last turn may stand behind that record. */
 static bool
 take_records(struct notify *n, const Hq__FollowAnswer *a, uint32_t job)
 {
+    bool is_over = false;
     for (size_t ix = 0; ix < a->n_records; ix++) {
         const Hq__Record *r = a->records[ix];
         if (r->body_case == HQ__RECORD__BODY_TASK_NOTIFIED && r->task_notified->job == job) {
             run_callback(n, r->task_notified);
         } else if (r->body_case == HQ__RECORD__BODY_JOB_COMPLETED && r->job_completed->job == job) {
-            return true;
+            is_over = true;
         }
     }
-    return false;
+    return is_over;
 }
 
 void
@@ -270,14 +271,15 @@ notify_follow(struct notify *n, uint32_t job, bool with_progress)
     follow_init(&bar.follow, n->cli, &jobs);
     hq_arena_init(&arena, 0);
     bool is_over = false;
-    while (!is_over) {
+    for (bool is_last = false; !is_last;) {
         const Hq__FollowAnswer *a;
+        is_last = is_over; /* once more, without waiting: for what was published with the last record */
         hq_arena_reset(&arena);
-        if (ask(n, FOLLOW_WAIT_MS, &arena, &a, &err) < 0) {
+        if (ask(n, is_last ? 0 : FOLLOW_WAIT_MS, &arena, &a, &err) < 0) {
             hq_log_warn("Notifications cannot be followed any more: %s", err.text);
             break;
         }
-        is_over = take_records(n, a, job) || a->is_stopping;
+        is_over = take_records(n, a, job) || a->is_stopping || is_over;
         if (with_progress) {
             draw(&bar, n->cli);
         }
