@@ -286,7 +286,7 @@ test_foreign_bytes(void **state)
     /* cut, or against the rules */
     assert_true(record_pb_decode(HQ_STR("\x10"), &arena, &rec, &err) < 0);
     assert_true(record_pb_decode(HQ_STR("\x9a\x01\x02\x08\x01"), &arena, &rec, &err) < 0); /* finished, without tasks */
-    static const struct hq_str bad[] = {HQ_STR("\x10"), HQ_STR("\x9a\x01\x7f"), HQ_STR("\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff")};
+    const struct hq_str bad[] = {HQ_STR("\x10"), HQ_STR("\x9a\x01\x7f"), HQ_STR("\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff")};
     for (size_t i = 0; i < HQ_ARRAY_LEN(bad); i++) {
         assert_int_equal(record_pb_peek(bad[i], &p), -EBADMSG);
     }

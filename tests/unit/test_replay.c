@@ -90,9 +90,9 @@ resume(struct world *w, struct core *core)
 static void
 submit(struct world *w, const char *name, uint32_t count)
 {
-    static const struct hq_str args[] = {HQ_STR("true")};
-    static struct hq_request_entry entries[] = {{.name = HQ_STR("cpus"), .amount = 10000}};
-    static struct hq_variant variants[] = {{.entries = entries, .entry_count = 1, .weight_x10000 = 10000}};
+    const struct hq_str args[] = {HQ_STR("true")};
+    struct hq_request_entry entries[] = {{.name = HQ_STR("cpus"), .amount = 10000}};
+    struct hq_variant variants[] = {{.entries = entries, .entry_count = 1, .weight_x10000 = 10000}};
     struct task_desc desc = {
         .args = args, .arg_count = 1, .crash_limit = 5, .request = {.variants = variants, .variant_count = 1}};
     struct hq_range range = {.first = 1, .count = count, .step = 1};
@@ -293,7 +293,7 @@ test_texts(void **state)
     struct world *w = *state;
     struct core *core;
     struct replay_result res = {0};
-    static const struct {
+    const struct {
         struct hq_str bytes;
         const char *text;
     } cases[] = {
