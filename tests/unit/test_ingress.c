@@ -181,7 +181,6 @@ static void no_args(struct submit *s) { s->desc.n_args = 0; }
 static void empty_program(struct submit *s) { s->args[0].len = 0; }
 static void nul_in_arg(struct submit *s) { s->args[1] = conv_bytes(hq_str_make("a\0b", 3)); }
 static void nul_in_cwd(struct submit *s) { s->desc.cwd = conv_bytes(hq_str_make("/a\0b", 4)); }
-static void env_without_name(struct submit *s) { s->env.key.len = 0; }
 static void env_with_equals(struct submit *s) { s->env.key = bytes("A=B"); }
 static void unknown_pin(struct submit *s) { s->desc.pin = (Hq__PinMode)9; }
 static void unknown_stdio(struct submit *s) { s->out.kind = (Hq__StdioKind)7; }
@@ -258,7 +257,7 @@ test_spoilt_submits(void **state)
     struct world *w = *state;
     static void (*const spoil[])(struct submit *) = {
         no_part,         no_desc,        two_descs,      no_args,       empty_program,     nul_in_arg,
-        nul_in_cwd,      env_without_name, env_with_equals, unknown_pin, unknown_stdio,    crash_limit,
+        nul_in_cwd,      env_with_equals, unknown_pin,   unknown_stdio, crash_limit,
         no_request,      no_variant,     many_variants,  zero_amount,   unknown_policy,    bad_resource_name,
         no_triplet,      zero_count,     zero_step,      ids_overflow,  ids_overlap,       too_many_tasks,
         too_many_auto,   entries_differ, entries_lie,    array_and_graph, graph_columns,   unknown_upload,
