@@ -91,6 +91,7 @@ struct link {
     struct turn *turns, **turns_tail;
     uint32_t turn_count;
     uint64_t next_turn_seq;
+    uint64_t declared_seq; /* in the last Register: the first turn that follows it */
     uint64_t command_seq; /* carried out */
     struct early early[LINK_EARLY_MAX];
     uint32_t worker_id;
@@ -241,6 +242,7 @@ link_on_registered(struct link *l, struct hq_str payload)
     bool is_new = r.worker_id != l->worker_id;
     if (is_new) { /* nothing we did under the old id counts any more */
         link_drop_turns(l, UINT64_MAX);
+        l->next_turn_seq = l->declared_seq; /* hqd waits for that one */
         report_clear(l->conf.report);
     }
     for (struct turn *t = l->turns; t != NULL; t = t->next) {
@@ -305,14 +307,14 @@ link_register(struct link *l)
     HQ_AUTO(link_held_list_fini) struct link_held_list held = {0};
     HQ_AUTO(hq_buf_fini) struct hq_buf out = HQ_BUF_INIT;
     struct hq_err err = {0};
-    uint64_t first = l->turns != NULL ? l->turns->seq : l->next_turn_seq;
     int rc = l->worker_id == 0 ? 0 : l->conf.calls.list_held(l->conf.calls.ctx, &held);
 
     l->epoch++;
     l->out_count = 0;
     l->state = LINK_REGISTERING;
+    l->declared_seq = l->turns != NULL ? l->turns->seq : l->next_turn_seq;
     if (rc == 0) {
-        rc = link_pack_register(&out, l->next_request_id++, l->conf.worker, l->worker_id, first, &held, &err);
+        rc = link_pack_register(&out, l->next_request_id++, l->conf.worker, l->worker_id, l->declared_seq, &held, &err);
     }
     struct call *c = link_new_call(l, 0);
     if (rc == 0 && c == NULL) {
