@@ -20,12 +20,13 @@ struct hqd_conf {
     bool has_client_encryption;
     bool has_worker_encryption;
     bool has_local_socket;
+    bool runs_allocd;          /* hq-allocd is started by hqd when a queue needs it */
     int64_t peer_gone_ms;
     int64_t return_grace_ms;
     int64_t stop_grace_ms;
 };
 
-#define HQD_SETTINGS 12
+#define HQD_SETTINGS 13
 extern const struct hq_setting hqd_settings[HQD_SETTINGS];
 
 /* Reads file, environment and flags into *ret; `settings` knows the origins then. */

@@ -186,6 +186,7 @@ open_shell(struct hqd *h, struct hq_err *err)
         .client_key = in->access.client.has_key ? in->access.client.key : NULL,
         .worker_key = in->access.worker.has_key ? in->access.worker.key : NULL,
         .ipc_path = in->ipc_path,
+        .allocd_dir = h->conf.runs_allocd ? in->dir : NULL,
         .journal_shown = args->journal.len > 0 ? hq_arena_strz(&h->arena, args->journal) : h->conf.journal,
         .started_ms = h->started_ms,
         .has_terminal = isatty(STDIN_FILENO) == 1,

@@ -245,6 +245,13 @@ on_input(const struct ask *a)
     }
     in.from = (struct input_client){
         .handle = a->handle, .request_id = request_id(a), .uid = peer_uid(&s->peers, a->peer)};
+    if (in.kind == INPUT_ALLOC_REPORTS) {
+        alloc_turn_on_turn(s, a->peer, a->handle, request_id(a), AS(Hq__AllocTurn, a->m), &in);
+        return;
+    }
+    if (in.kind == INPUT_SERVER_STOP && alloc_turn_hold_stop(s, &in.from)) {
+        return;
+    }
     shell_step(s, &in);
     if (in.kind == INPUT_SUBMIT) {
         uploads_drop(&a->peer->uploads, in.u.submit.upload_id);
@@ -287,6 +294,9 @@ handle_question(const struct ask *a)
         break;
     case HQ__MESSAGE_TYPE__TYPE_JOURNAL_PRUNE:
         snapshot_prune(a->s, a->handle, request_id(a));
+        break;
+    case HQ__MESSAGE_TYPE__TYPE_ALLOC_LIST:
+        alloc_turn_on_list(a->s, a->handle, request_id(a), AS(Hq__AllocList, a->m));
         break;
     case HQ__MESSAGE_TYPE__TYPE_DEBUG_DUMP:
         debug_dump(a->s, a->handle, request_id(a), conv_str(AS(Hq__DebugDump, a->m)->path));

@@ -104,6 +104,8 @@ progress(struct shell *s)
         s->outbox.late_count = 0;
     }
     hq_ms next_ms = follow_progress(s, now_ms);
+    next_ms = HQ_MIN(next_ms, alloc_turn_progress(s, now_ms));
+    next_ms = HQ_MIN(next_ms, supervise_progress(&s->supervise, now_ms));
     next_ms = HQ_MIN(next_ms, publish_flush(&s->publish, s->committed_seq, now_ms));
     next_ms = HQ_MIN(next_ms, outbox_next_ms(&s->outbox));
     if (s->is_stopping) {
@@ -163,6 +165,7 @@ on_turn_end(struct ev_loop *loop, ev_prepare *w, int revents)
         return;
     }
     s->is_dirty = false;
+    s->alloc_turn.is_look_due = true;
     struct core_now now = shell_now(s);
     effects_clear(&s->fx);
     core_schedule(s->core, &now, &s->fx);
@@ -247,6 +250,9 @@ on_signal(struct ev_loop *loop, ev_signal *w, int revents)
     hq_log_info("Received %s, attempting to stop", w->signum == SIGINT ? "SIGINT" : "SIGTERM");
     struct input in = {.kind = INPUT_SERVER_STOP,
                        .from = {.handle = request_open_own(&s->peers), .uid = s->peers.owner_uid}};
+    if (alloc_turn_hold_stop(s, &in.from)) {
+        return;
+    }
     shell_step(s, &in);
 }
 
@@ -329,6 +335,8 @@ shell_create(struct shell **ret, const struct shell_conf *conf, struct hq_err *e
     peers_init(&s->peers, seed, (uint32_t)getuid());
     outbox_init(&s->outbox, shell_send, shell_on_late, s);
     follow_init(&s->follow);
+    alloc_turn_init(&s->alloc_turn);
+    supervise_init(&s->supervise, s, conf->allocd_dir);
     effects_init(&s->fx);
     hq_arena_init(&s->in_arena, INGRESS_ARENA_BYTES_MAX);
     hq_arena_init(&s->conv_arena, 0);
@@ -370,6 +378,8 @@ shell_destroy(struct shell *s)
     if (s->note_ipc != NULL) {
         (void)unlink(s->note_ipc);
     }
+    supervise_fini(&s->supervise);
+    alloc_turn_fini(&s->alloc_turn);
     follow_fini(&s->follow);
     publish_fini(&s->publish);
     outbox_fini(&s->outbox);

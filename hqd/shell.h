@@ -30,6 +30,7 @@ struct shell_conf {
     const unsigned char *client_key; /* NULL = plain frames */
     const unsigned char *worker_key;
     const char *ipc_path;            /* NULL = no local socket */
+    const char *allocd_dir;          /* instance directory for hq-allocd; NULL = it is run by somebody else */
     const char *journal_shown;       /* as given by the user; NULL = not given */
     hq_wall_ms started_ms;
     bool has_terminal;               /* SIGHUP ends the process instead of reloading */

@@ -37,6 +37,7 @@ on_record(struct shell *s, const struct record *rec)
     if (rec->kind == RECORD_WORKER_LOST) {
         log_worker_lost(s, &rec->u.worker_lost);
     }
+    alloc_turn_log(rec);
     hq_buf_clear(&s->record_bytes);
     record_pb_encode(rec, &s->fx.arena, &s->record_bytes);
     journal_append(s->journal, rec->seq, hq_buf_view(&s->record_bytes));

@@ -11,12 +11,14 @@
 
 #include "common/arena.h"
 #include "common/log.h"
+#include "hqd/alloc_turn.h"
 #include "hqd/follow.h"
 #include "hqd/ingress.h"
 #include "hqd/outbox.h"
 #include "hqd/peer.h"
 #include "hqd/publish.h"
 #include "hqd/shell.h"
+#include "hqd/supervise.h"
 
 struct texts;
 
@@ -34,6 +36,8 @@ struct shell {
     struct outbox outbox;
     struct publish publish;
     struct follow follow;
+    struct alloc_turn alloc_turn;
+    struct supervise supervise;
 
     struct effects fx;
     struct hq_arena in_arena;   /* the present request, decoded */

@@ -254,6 +254,10 @@ alloc_on_reports(struct ctx *ctx, const struct input *in)
         if (q == NULL || r->kind == ALLOC_REPORT_LEFT) {
             continue; /* the shell logs what was left */
         }
+        if (r->kind == ALLOC_REPORT_REASON && r->a.number == 0) {
+            q->next_attempt_ms = r->a.ended_ms; /* of the queue as a whole */
+            continue;
+        }
         if (r->kind == ALLOC_REPORT_PAUSED) {
             if (!q->is_paused && !q->is_removed) {
                 emit_queue_event(ctx, RECORD_ALLOC_QUEUE_PAUSED, q->id, r->a.text);

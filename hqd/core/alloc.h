@@ -65,6 +65,7 @@ struct alloc_queue {
     uint32_t live_count; /* allocations that are not over */
     /* link */
     uint64_t changed;
+    hq_wall_ms next_attempt_ms; /* under a rate limit; 0 = none */
     hq_ms used_ms;         /* node time with tasks, as sampled since this process started */
     uint32_t busy_workers; /* at the last sample */
 };

@@ -318,10 +318,17 @@ add_answer(struct ctx *ctx, struct worker *w, uint64_t handle, enum effect_when 
     return &e->u.turn;
 }
 
-void
-link_answer_empty(struct ctx *ctx, struct worker *w, uint64_t handle)
+static void
+answer_empty(struct ctx *ctx, struct worker *w, uint64_t handle)
 {
     (void)add_answer(ctx, w, handle, EFFECT_NOW);
+}
+
+/* One turn has one answer. A handle whose turn came again by another one gets an error: nobody listens there. */
+void
+link_supersede(struct ctx *ctx, struct worker *w, uint64_t handle)
+{
+    link_refuse(ctx, w->id, handle, -EAGAIN, "This turn was sent again.");
 }
 
 /* Assignments wait for the kernel only, so that a start does not wait for the disk. But a job id, or an instance number
@@ -435,7 +442,7 @@ talk_one(struct ctx *ctx, struct worker *w)
         if (w->out_urgent > 0) {
             give_batch(ctx, w, take_batch(w, t.turn_seq), t.handle);
         } else {
-            link_answer_empty(ctx, w, t.handle);
+            answer_empty(ctx, w, t.handle);
         }
     }
 }
@@ -464,7 +471,7 @@ void
 link_hold(struct ctx *ctx, struct worker *w, uint64_t handle, uint64_t turn_seq)
 {
     if (w->open_count == HQ_ARRAY_LEN(w->open)) {
-        link_answer_empty(ctx, w, shift_open(w).handle);
+        answer_empty(ctx, w, shift_open(w).handle);
     }
     w->open[w->open_count++] = (struct open_turn){.handle = handle, .turn_seq = turn_seq};
     if (w->out_urgent > 0 || w->open_count > 1) {
@@ -487,11 +494,11 @@ link_repeat(struct ctx *ctx, struct worker *w, uint64_t handle, uint64_t turn_se
             /* The connection it came by may be gone: the new one waits in its place. */
             uint64_t old = w->open[i].handle;
             w->open[i].handle = handle;
-            link_answer_empty(ctx, w, old);
+            link_supersede(ctx, w, old);
             return;
         }
     }
-    link_answer_empty(ctx, w, handle);
+    answer_empty(ctx, w, handle);
 }
 
 void
@@ -521,7 +528,7 @@ void
 link_heartbeat(struct ctx *ctx, struct worker *w)
 {
     while (w->open_count > 0) {
-        link_answer_empty(ctx, w, shift_open(w).handle);
+        answer_empty(ctx, w, shift_open(w).handle);
     }
 }
 

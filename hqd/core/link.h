@@ -31,7 +31,7 @@ void link_stop(struct core *core, struct worker *w, enum lost_reason reason);
 /* ---- turns */
 /* The turn waits for its answer; an older one is answered at the end of the loop turn. */
 void link_hold(struct ctx *ctx, struct worker *w, uint64_t handle, uint64_t turn_seq);
-void link_answer_empty(struct ctx *ctx, struct worker *w, uint64_t handle);
+void link_supersede(struct ctx *ctx, struct worker *w, uint64_t handle);
 /* A repetition of turn `turn_seq`: the same answer again, or an empty one. */
 void link_repeat(struct ctx *ctx, struct worker *w, uint64_t handle, uint64_t turn_seq);
 void link_acked(struct worker *w, uint64_t command_seq);

@@ -104,6 +104,7 @@ show_queue(const struct core *core, const struct alloc_queue *q, hq_wall_ms now_
         .alloc_fails = q->alloc_fails,
         .step = q->step,
         .last_attempt_ms = q->last_attempt_ms,
+        .next_attempt_ms = q->next_attempt_ms,
         .granted_ms = q->granted_ms,
         .used_ms = alloc_used_ms(core, q, now_ms),
     };

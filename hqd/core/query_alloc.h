@@ -48,6 +48,7 @@ struct query_alloc_queue {
     uint32_t alloc_fails;
     uint32_t step;
     hq_wall_ms last_attempt_ms;
+    hq_wall_ms next_attempt_ms; /* under a rate limit; 0 = none */
     uint32_t queued_count; /* allocations: planned ones too */
     uint32_t running_count;
     hq_ms granted_ms; /* node time, running ones up to now */

@@ -75,7 +75,7 @@ keep_early(struct ctx *ctx, struct worker *w, const struct input_turn *t)
         /* Repeated while it waits: the first copy counts, the new handle waits in place of the old one. */
         uint64_t old = w->early->turn.handle;
         w->early->turn.handle = t->handle;
-        link_answer_empty(ctx, w, old);
+        link_supersede(ctx, w, old);
         return;
     }
     struct pack p = {0};
@@ -131,6 +131,7 @@ turn_on_input(struct ctx *ctx, const struct input *in)
         w->round_trip_us = t->round_trip_us;
     }
     if (t->turn_seq <= w->turn_seq) {
+        link_acked(w, t->ack_command_seq);
         link_repeat(ctx, w, t->handle, t->turn_seq);
         return;
     }
