@@ -22,9 +22,8 @@ void egress_registered(struct hq_buf *out, uint64_t request_id, const struct reg
                        struct hq_str incarnation, struct hq_arena *arena);
 void egress_turn(struct hq_buf *out, uint64_t request_id, const struct turn_answer *t, struct hq_arena *arena);
 
-void egress_job_list(struct hq_buf *out, uint64_t request_id, const struct query_job_list *l, struct hq_arena *arena);
-void egress_job_watch(struct hq_buf *out, uint64_t request_id, const struct query_watch *w, struct hq_str incarnation,
-                      struct hq_arena *arena);
+void egress_job_list(struct hq_buf *out, uint64_t request_id, const struct query_job_list *l);
+void egress_job_watch(struct hq_buf *out, uint64_t request_id, const struct query_watch *w, struct hq_str incarnation);
 void egress_worker_list(struct hq_buf *out, uint64_t request_id, const struct query_worker_list *l,
                         struct hq_arena *arena);
 void egress_explain(struct hq_buf *out, uint64_t request_id, const struct query_explain *e, struct hq_arena *arena);

@@ -71,7 +71,7 @@ answer_watch(struct shell *s, uint64_t handle, const struct selection *jobs)
     query_watch(s->core, jobs, &s->conv_arena, &w);
     w.is_stopping = w.is_stopping || s->is_stopping;
     struct hq_buf bytes = HQ_BUF_INIT;
-    egress_job_watch(&bytes, r->request_id, &w, s->conf.identity.incarnation, &s->conv_arena);
+    egress_job_watch(&bytes, r->request_id, &w, s->conf.identity.incarnation);
     shell_answer_question(s, handle, &bytes);
 }
 

@@ -73,7 +73,7 @@ on_job_list(const struct ask *a)
     struct query_job_list list;
     query_job_list(a->s->core, &args, &a->s->conv_arena, &list);
     struct hq_buf bytes = HQ_BUF_INIT;
-    egress_job_list(&bytes, request_id(a), &list, &a->s->conv_arena);
+    egress_job_list(&bytes, request_id(a), &list);
     shell_answer_question(a->s, a->handle, &bytes);
 }
 
