@@ -83,7 +83,9 @@ list_held(void *ctx, struct link_held_list *ret)
     struct launcher_held_list list = {0};
     int rc = launcher_list_held(s->launcher, &list);
 
-    qsort(list.v, list.count, sizeof(*list.v), compare_held);
+    if (list.count > 1) {
+        qsort(list.v, list.count, sizeof(*list.v), compare_held);
+    }
     for (size_t i = 0, end; i < list.count && rc == 0; i = end) {
         const struct launcher_held *first = &list.v[i];
         for (end = i + 1; end < list.count; end++) {

@@ -140,7 +140,7 @@ search_leaf(struct search *s, uint32_t chosen_count)
     }
 }
 
-/* Fewest further groups that could hold what is missing, if all were as large as the largest one left. */
+/* Fewest further groups that could hold what is missing, if all were as large as the largest one left; UINT32_MAX: none. */
 static uint32_t
 search_missing(const struct search *s, const struct group_need *n, uint32_t group_ix, uint64_t free_count)
 {
@@ -152,7 +152,7 @@ search_missing(const struct search *s, const struct group_need *n, uint32_t grou
     for (uint32_t g = group_ix; g < n->pool->group_count; g++) {
         largest = HQ_MAX(largest, search_free(s, &n->pool->groups[g]));
     }
-    return largest == 0 ? UINT32_MAX / 2 : (uint32_t)((whole - free_count + largest - 1) / largest);
+    return largest == 0 ? UINT32_MAX : (uint32_t)((whole - free_count + largest - 1) / largest);
 }
 
 /* One step: group `group_ix` of need `need_ix` taken or not. */
@@ -170,8 +170,11 @@ search_visit(struct search *s, size_t need_ix, uint32_t group_ix, uint64_t free_
     const struct group_need *n = &s->needs[need_ix];
     bool is_met = need_is_met(n, free_count, has_broken);
     bool more_may_pay = s->coupling_max + SCORE_GROUP > 0;
-    int64_t bound = ((int64_t)(chosen_count + search_missing(s, n, group_ix, free_count)) * SCORE_GROUP +
-                     s->coupling_max) * s->base_factor;
+    uint32_t missing = search_missing(s, n, group_ix, free_count);
+    if (missing > n->pool->group_count) {
+        return;
+    }
+    int64_t bound = ((int64_t)(chosen_count + missing) * SCORE_GROUP + s->coupling_max) * s->base_factor;
     if (s->has_best && bound + (s->with_fit ? SCORE_FIT_MAX * (int64_t)s->count : 0) <= s->best_score) {
         return;
     }

@@ -193,7 +193,9 @@ take_round(struct pool_state *p, const uint8_t *chosen, hq_amount amount, uint32
         }
         g = (g + 1) % p->group_count;
     }
-    qsort(out, taken, sizeof(*out), compare_u32); /* numbers go by group, then position */
+    if (taken > 1) {
+        qsort(out, taken, sizeof(*out), compare_u32); /* numbers go by group, then position */
+    }
     for (uint32_t tries = 0; fraction > 0; tries++, g = (g + 1) % p->group_count) {
         HQ_ASSERT(tries < p->group_count);
         if ((chosen == NULL || chosen[g] != 0) && group_take_fraction(p, &p->groups[g], fraction, &out[taken])) {

@@ -193,11 +193,22 @@ compare_tasks(const void *a, const void *b)
     return compare_keys(a, b);
 }
 
+static void
+sort_tasks(struct report_task *v, size_t count)
+{
+    if (count > 1) {
+        qsort(v, count, sizeof(*v), compare_tasks);
+    }
+}
+
 /* Removes the first `count` of a list of `*total` items. */
 static void
 drop_front(void *v, size_t *total, size_t count, size_t item_bytes)
 {
     *total -= count;
+    if (count == 0 || *total == 0) {
+        return;
+    }
     memmove(v, (char *)v + count * item_bytes, *total * item_bytes);
 }
 
@@ -368,15 +379,15 @@ report_pack(struct report *r, struct hq_arena *arena, struct turn_news *ret)
 
     *ret = (struct turn_news){0};
     size_t failed = all_started ? pack_failed(r, HQ_TURN_EVENTS_MAX, arena, ret) : 0;
-    qsort(r->started.v, started, sizeof(*r->started.v), compare_tasks);
-    qsort(r->finished.v, finished, sizeof(*r->finished.v), compare_tasks);
+    sort_tasks(r->started.v, started);
+    sort_tasks(r->finished.v, finished);
     size_t kept = drop_ended(r->started.v, started, r->finished.v, finished);
     if (failed > 0 && kept > 0) {
         struct report_task *ended = hq_arena_array(arena, failed, sizeof(*ended));
         for (size_t i = 0; i < failed; i++) {
             ended[i] = ret->failed[i].task;
         }
-        qsort(ended, failed, sizeof(*ended), compare_tasks);
+        sort_tasks(ended, failed);
         kept = drop_ended(r->started.v, kept, ended, failed);
     }
     ret->started = pack_groups(arena, r->started.v, kept, false, &ret->started_count);

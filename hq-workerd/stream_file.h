@@ -1,0 +1,36 @@
+/* stream_file.h - one append-only file of streamed output per directory (format: common/streamlog.h).
+ *
+ * Purpose    records of all tasks of a directory, each whole or not at all.
+ * Ownership  the set owns its files; a user holds one from stream_file_get to stream_file_put.
+ * Threads    any; stream_file_lock guards a file's buffer and its end. The files may lie on a filesystem that hangs:
+ *            never from the loop.
+ * Errors     negative errno. After a failed write the file is cut back to its last whole record, or given up and
+ *            replaced by a new one at the next use.
+ * Limits     STREAM_FILES_IDLE_MAX files stay open without a user; STREAM_READ_BYTES are moved at once.
+ */
+#ifndef HQ_WORKERD_STREAM_FILE_H
+#define HQ_WORKERD_STREAM_FILE_H
+
+#include "common/streamlog.h"
+
+#define STREAM_FILES_IDLE_MAX 16u
+#define STREAM_READ_BYTES (256u * 1024)
+
+struct stream_files;
+struct stream_file;
+
+HQ_MUST_CHECK int stream_files_create(struct stream_files **ret, struct hq_err *err);
+void stream_files_destroy(struct stream_files *s); /* nobody may hold a file; NULL is fine */
+void stream_files_set_worker(struct stream_files *s, hq_worker_id worker); /* of new files; any thread */
+
+/* The file of a directory, made with its parents at the first use. The text is the task's error. */
+HQ_MUST_CHECK int stream_file_get(struct stream_files *s, const char *dir, struct hq_str server_uid,
+                                  struct stream_file **ret, struct hq_err *err);
+void stream_file_put(struct stream_file *f); /* NULL is fine */
+
+/* Reads what is in the pipe now, at most STREAM_READ_BYTES, and appends it as one record; size and sum are set here.
+ * Bytes moved, 0 at the end of the pipe, -EAGAIN when it is empty. */
+HQ_MUST_CHECK int stream_file_move(struct stream_file *f, int pipe_fd, const struct hq_stream_record *rec);
+HQ_MUST_CHECK int stream_file_end(struct stream_file *f, const struct hq_stream_record *rec);
+
+#endif
