@@ -283,6 +283,11 @@ prepare_image(const struct image **ret, struct body *body, uint32_t variant, con
             image_fill(&cwd, im, image_cwd_text(im), body->submit_dir, HQ_STR_NULL, HQ_STR_NULL, HQ_STR_NULL);
             im->const_cwd = hq_arena_strz(&set->arena, hq_buf_view(&cwd));
         }
+        if (body->out.kind == BODY_STDIO_STREAM || body->err.kind == BODY_STDIO_STREAM) {
+            HQ_AUTO(hq_buf_fini) struct hq_buf dir = HQ_BUF_INIT;
+            image_fill(&dir, im, body->stream_dir, body->submit_dir, HQ_STR_NULL, HQ_STR_NULL, HQ_STR_NULL);
+            im->stream_dir = hq_arena_strz(&set->arena, hq_buf_view(&dir));
+        }
         set->v[variant] = im;
     }
     *ret = set->v[variant];

@@ -35,6 +35,7 @@ struct image { /* constant per body and variant */
     size_t env_count;
     const char *server_uid;
     char *const_cwd;        /* resolved working directory; NULL when it differs from task to task */
+    char *stream_dir;       /* resolved; NULL = nothing is streamed */
     bool keeps_omp_threads; /* the user set these */
     bool keeps_omp_places;
     bool keeps_omp_bind;

@@ -104,19 +104,40 @@ run_open_one(const struct body_stdio *stdio, const char *name, const char *path,
     return -EIO;
 }
 
+static int
+run_open_stream(struct run *run, struct streams *streams, struct run_fds *f, struct hq_err *err)
+{
+    const struct body *b = run->image->body;
+    const struct stream_open what = {
+        .dir = run->image->stream_dir,
+        .server_uid = hq_str_from(run->image->server_uid),
+        .job = {b->job_id},
+        .task = run->task.task_id,
+        .instance = run->task.batch->instance,
+        .with_channel = {b->out.kind == BODY_STDIO_STREAM, b->err.kind == BODY_STDIO_STREAM},
+    };
+    int fds[2];
+
+    if (what.dir == NULL) {
+        return 0;
+    }
+    int rc = stream_open(streams, &what, &run->stream, fds, err);
+    if (rc == 0) {
+        f->out = fds[0];
+        f->err = fds[1];
+    }
+    return rc == 0 || is_scarce(rc) ? rc : -EIO;
+}
+
 /* 0, scarce errno, -ENOTDIR (directory), -EIO (file) with the text set. */
 static int
-run_open_files(const struct run *run, const struct prepared *p, struct run_fds *f, struct hq_err *err)
+run_open_files(struct run *run, const struct prepared *p, struct streams *streams, struct run_fds *f, struct hq_err *err)
 {
     const struct body *b = run->image->body;
     bool is_later = run->task.batch->instance > 0;
-    int rc = 0;
+    int rc = run_open_stream(run, streams, f, err);
 
-    if (b->out.kind == BODY_STDIO_STREAM || b->err.kind == BODY_STDIO_STREAM) {
-        (void)hq_err_set(err, -EOPNOTSUPP, "Streaming: this version of hq-workerd cannot stream output");
-        return -EIO;
-    }
-    if (p->out_path != NULL) {
+    if (rc == 0 && p->out_path != NULL) {
         rc = run_open_one(&b->out, "stdout", p->out_path, is_later, &f->out, err);
     }
     if (rc == 0 && p->err_path != NULL) {
@@ -233,6 +254,8 @@ run_keep_removals(struct run *run, const struct prepared *p)
 static void
 run_clear(struct run *run)
 {
+    stream_abandon(run->stream); /* of a run that was not started */
+    run->stream = NULL;
     if (run->task_dir != NULL) {
         taskdir_remove(run->task_dir);
     }
@@ -257,7 +280,7 @@ run_start(struct run_thread *t, struct run *run, const struct grant *grant, pid_
         rc = prepare_env(&in, &conf->prepare, &t->scratch, &p, err);
     }
     if (rc == 0) {
-        rc = run_open_files(run, &p, &fds, err);
+        rc = run_open_files(run, &p, conf->streams, &fds, err);
     }
     run->started_ms = rc == -ENOTDIR ? 0 : hq_clock_wall_ms();
     if (rc == 0) {
@@ -333,6 +356,14 @@ run_end(struct run *run, pid_t pid, enum run_why why, struct hq_buf *ret_error)
     }
     hq_fs_closep(&run->pidfd);
     enum run_end end = run_judge(run, why, &info, ret_error);
+    if (run->stream != NULL) {
+        int rc = stream_close(run->stream);
+        run->stream = NULL;
+        if (rc < 0 && end == RUN_END_FINISHED) {
+            hq_buf_printf(ret_error, "Streaming: Cannot write into %s: %s", run->image->stream_dir, hq_err_os(rc));
+            end = RUN_END_FAILED;
+        }
+    }
     if (end == RUN_END_FINISHED) {
         if (run->out_remove != NULL) {
             output_remove(run->out_remove);

@@ -11,6 +11,7 @@
 
 #include "hq-workerd/core/event.h"
 #include "hq-workerd/prepare.h"
+#include "hq-workerd/stream.h"
 
 #define RUN_SCARCE 1
 #define RUN_SECRET_BYTES 24 /* "hq0-1f-" and eight letters or digits */
@@ -23,6 +24,7 @@ struct run_conf { /* of the worker */
     const sigset_t *task_mask;
     const struct rlimit *task_nofile; /* NULL = ours */
     pid_t pid;                    /* ours */
+    struct streams *streams;
 };
 
 struct run {
@@ -33,6 +35,7 @@ struct run {
     pid_t pid;                    /* kept by the launcher under its lock; 0 = none, or being reaped */
     int pidfd;
     hq_wall_ms started_ms;        /* 0 = failed before anything of it was seen */
+    struct stream *stream;        /* streamed channels; NULL = none */
     char *task_dir;
     char *out_remove;             /* to be removed after success */
     char *err_remove;

@@ -349,6 +349,10 @@ make_launcher(struct wshell *s, struct hq_err *err)
     s->run_conf.task_mask = c->task_mask;
     s->run_conf.task_nofile = c->task_nofile;
     s->run_conf.pid = getpid();
+    rc = streams_create(&s->run_conf.streams, err);
+    if (rc < 0) {
+        return rc;
+    }
     conf.run = s->run_conf;
     /* Each run needs one fd for its whole life, and a few more while it is being started. */
     uint32_t reserved = FDS_RESERVED + 4 * c->launcher_threads;
@@ -470,6 +474,7 @@ wshell_destroy(struct wshell *s)
     tasksock_destroy(s->tasksock);
     treekill_destroy(s->treekill);
     launcher_destroy(s->launcher);
+    streams_destroy(s->run_conf.streams);
     agent_destroy(s->agent);
     report_destroy(s->report);
     stdin_store_destroy(s->stdin_store);

@@ -14,6 +14,7 @@ on_registered(void *ctx, const struct link_registered *r, bool is_new)
     int rc = 0;
 
     s->is_connected = true;
+    streams_set_worker(s->run_conf.streams, (hq_worker_id){r->worker_id});
     if (s->server_uid == NULL || !hq_str_is(r->server_uid, s->server_uid)) {
         free(s->server_uid);
         s->server_uid = hq_str_dupz(r->server_uid);

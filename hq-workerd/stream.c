@@ -153,6 +153,16 @@ streams_create(struct streams **ret, struct hq_err *err)
     return 0;
 }
 
+static void
+stream_free(struct stream *st)
+{
+    hq_fs_closep(&st->fds[0]);
+    hq_fs_closep(&st->fds[1]);
+    stream_file_put(st->file);
+    (void)pthread_mutex_destroy(&st->lock);
+    free(st);
+}
+
 void
 streams_destroy(struct streams *s)
 {
@@ -161,7 +171,10 @@ streams_destroy(struct streams *s)
     }
     (void)eventfd_write(s->wake_fd, 1); /* the counter is zero: cannot fail */
     (void)pthread_join(s->thread, NULL);
-    HQ_ASSERT(s->open.count == 0);
+    uint64_t serial, st;
+    for (size_t it = 0; hq_map_next(&s->open, &it, &serial, &st);) {
+        stream_free((struct stream *)(uintptr_t)st); /* its task outlives the worker */
+    }
     hq_map_fini(&s->open);
     stream_files_destroy(s->files);
     hq_fs_closep(&s->epoll_fd);
@@ -177,16 +190,6 @@ streams_set_worker(struct streams *s, hq_worker_id worker)
 }
 
 /* ---- streams */
-static void
-stream_free(struct stream *st)
-{
-    hq_fs_closep(&st->fds[0]);
-    hq_fs_closep(&st->fds[1]);
-    stream_file_put(st->file);
-    (void)pthread_mutex_destroy(&st->lock);
-    free(st);
-}
-
 static int
 open_pipe(struct stream *st, int channel, int *ret_fd)
 {

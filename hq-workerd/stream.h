@@ -19,7 +19,7 @@ struct streams;
 struct stream;
 
 HQ_MUST_CHECK int streams_create(struct streams **ret, struct hq_err *err);
-void streams_destroy(struct streams *s); /* ends the thread; no stream may be open; NULL is fine */
+void streams_destroy(struct streams *s); /* ends the thread; open streams are given up; NULL is fine */
 void streams_set_worker(struct streams *s, hq_worker_id worker); /* named in new files; any thread */
 
 struct stream_open {

@@ -171,12 +171,17 @@ show_chunk(const struct show *show, const struct stream_chunk *c, struct hq_out 
         hq_buf_cstr(&out->buf, " stream closed\n");
         return 0;
     }
+    HQ_AUTO(hq_buf_fini) struct hq_buf data = HQ_BUF_INIT;
+    int rc = stream_index_read(show->ix, c, &data, err);
+    if (rc < 0) {
+        return rc;
+    }
     hq_buf_byte(&out->buf, ' ');
-    int rc = stream_index_read(show->ix, c, &out->buf, err);
-    if (rc == 0 && out->buf.ptr[out->buf.len - 1] != '\n') {
+    hq_buf_utf8_lossy(&out->buf, hq_buf_view(&data));
+    if (out->buf.ptr[out->buf.len - 1] != '\n') {
         hq_buf_byte(&out->buf, '\n');
     }
-    return rc;
+    return 0;
 }
 
 /* Chunks to print, in no order yet. Close lines only in the old form, and there only where something was printed. */
