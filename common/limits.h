@@ -17,9 +17,11 @@
 #define HQ_NET_ORPHAN_MS_MAX 30000          /* a session without a connection is forgotten; its peer opens a new one */
 #define HQ_NET_RECEIVES 64u                 /* messages between nng and the loop; beyond, peers wait */
 #define HQ_NET_RECV_QUEUE 64                /* messages inside nng before that; beyond, peers wait */
-#define HQ_NET_SEND_QUEUE 8192              /* nng's maximum; beyond, answers wait for a timer, notes are lost */
+#define HQ_NET_SEND_QUEUE 8192              /* nng's maximum; beyond, answers wait for a timer */
 #define HQ_NET_CALLS_MAX 8u                 /* calls out of one client; beyond, -EBUSY */
-#define HQ_NET_SUBSCRIBERS_MAX 4096u        /* connections to a publisher; beyond, refused */
+#define HQ_NET_NOTE_QUEUE 1024              /* notes kept for one reader; beyond, the oldest is lost (8 kB each reader) */
+#define HQ_NET_READERS_MAX 4096u            /* local readers of notes; beyond, refused: they ask instead */
+#define HQ_NET_READERS_TCP_MAX 256u         /* the same on TCP, where anybody may connect and nobody shows a key */
 #define HQ_NET_NOTE_BYTES_MAX 4096u         /* one note; they are hints of some 50 bytes */
 
 /* Values from users. Refused with a text beyond. */

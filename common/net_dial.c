@@ -119,6 +119,25 @@ hq_net_tcp_start(const struct hq_addr *addr)
     return fd;
 }
 
+/* A host that vanished gives no sign: the kernel asks after it, and gives up on data that nobody acknowledges. */
+void
+hq_net_tcp_watch(int fd)
+{
+    static const struct {
+        int level;
+        int name;
+        int value;
+    } rows[] = {
+        {IPPROTO_TCP, TCP_KEEPIDLE, 30},        {IPPROTO_TCP, TCP_KEEPINTVL, 10}, {IPPROTO_TCP, TCP_KEEPCNT, 3},
+        {IPPROTO_TCP, TCP_USER_TIMEOUT, 60000}, {SOL_SOCKET, SO_KEEPALIVE, 1},
+    };
+    for (size_t ix = 0; ix < HQ_ARRAY_LEN(rows); ix++) {
+        if (setsockopt(fd, rows[ix].level, rows[ix].name, &rows[ix].value, sizeof(rows[ix].value)) != 0) {
+            return; /* not TCP */
+        }
+    }
+}
+
 int
 hq_net_tcp_result(int fd)
 {
@@ -128,9 +147,9 @@ hq_net_tcp_result(int fd)
         failure = errno;
     }
     if (failure == 0) {
-        const int on = 1; /* frames leave whole and at once; a peer that vanished shows within hours at least */
-        (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-        (void)setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
+        const int on = 1;
+        (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)); /* frames leave whole and at once */
+        hq_net_tcp_watch(fd);
     }
     return -failure;
 }

@@ -26,6 +26,7 @@ int hq_net_backlog_ms(void);
 /* A socket that connects; writable means that hq_net_tcp_result knows (0 or negative errno). */
 HQ_MUST_CHECK int hq_net_tcp_start(const struct hq_addr *addr);
 HQ_MUST_CHECK int hq_net_tcp_result(int fd);
+void hq_net_tcp_watch(int fd); /* a dead host shows within a minute; nothing happens to a local socket */
 /* Blocking, for those who have no loop. */
 HQ_MUST_CHECK int hq_net_ipc_connect(const char *path, hq_ms deadline_ms, struct hq_err *err);
 HQ_MUST_CHECK int hq_net_tcp_connect(const char *host, uint16_t port, hq_ms deadline_ms, struct hq_err *err);

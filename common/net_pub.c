@@ -1,8 +1,8 @@
-/* net_pub.c - notes: hints that may be lost, one sender, many readers.
+/* net_pub.c - the sender of notes: hints that may be lost, one sender, many readers.
  *
- * Publisher: two PUB sockets, since local readers get plain notes and those on TCP sealed ones. It never waits: nng
- * keeps HQ_NET_SEND_QUEUE notes per reader and drops the oldest. Reader: the plain socket with its descriptor in the
- * loop (receive aios of SUB have a rare fault in nng 1.5.2).
+ * Two PUB sockets, since local readers get plain notes and those on TCP sealed ones. It never waits: nng keeps
+ * HQ_NET_NOTE_QUEUE notes per reader and drops the oldest. Readers on TCP show no key (the notes are sealed), so there
+ * are few places for them: what a stranger can cost is bounded by that.
  */
 #include "common/net_priv.h"
 
@@ -34,7 +34,7 @@ pub_on_tcp_thr(nng_pipe pipe, nng_pipe_ev event, void *arg)
 {
     struct hq_net_pub *p = arg;
     if (hq_live_event_thr(&p->live_tcp, pipe, event) && event == NNG_PIPE_EV_ADD_PRE &&
-        hq_live_count_thr(&p->live_tcp) > HQ_NET_SUBSCRIBERS_MAX) {
+        hq_live_count_thr(&p->live_tcp) > HQ_NET_READERS_TCP_MAX) {
         (void)nng_pipe_close(pipe); /* safe here only */
     }
 }
@@ -49,7 +49,7 @@ pub_on_ipc_thr(nng_pipe pipe, nng_pipe_ev event, void *arg)
         return;
     }
     bool is_ours = hq_nng_peer_uid(pipe, &uid, &pid) && (uid == p->uid || uid == 0);
-    if (!is_ours || hq_live_count_thr(&p->live_ipc) > HQ_NET_SUBSCRIBERS_MAX) {
+    if (!is_ours || hq_live_count_thr(&p->live_ipc) > HQ_NET_READERS_MAX) {
         (void)nng_pipe_close(pipe);
     }
 }
@@ -62,7 +62,7 @@ pub_open(struct hq_net_pub *p, nng_socket *sock, nng_pipe_cb cb, const char *url
         *sock = (nng_socket)NNG_SOCKET_INITIALIZER;
     }
     if (rv == 0) {
-        rv = nng_socket_set_int(*sock, NNG_OPT_SENDBUF, HQ_NET_SEND_QUEUE);
+        rv = nng_socket_set_int(*sock, NNG_OPT_SENDBUF, HQ_NET_NOTE_QUEUE);
     }
     if (rv == 0) {
         rv = nng_pipe_notify(*sock, NNG_PIPE_EV_ADD_PRE, cb, p);

@@ -2,7 +2,7 @@
  * archive and redirects six of its undefined symbols here (docs/decisions/002-transport-over-cured-nng.md). Everybody
  * else in the process keeps libc's functions. Newer versions need none of this; then this file does nothing.
  */
-#include "common/net_priv.h"
+#include "common/net_dial.h"
 
 /* Called by those who use nng: draws this file out of the archive, before the linker comes to nng's. */
 void
@@ -95,6 +95,7 @@ nng_cure_accept(int fd, struct sockaddr *addr, socklen_t *len)
         return -1;
     }
     greeting_begin(peer);
+    hq_net_tcp_watch(peer); /* nng only switches the kernel's two hours on */
     return peer;
 }
 
