@@ -194,18 +194,45 @@ pack_answer(struct shell *s, uint64_t handle, uint64_t since, struct hq_buf *ret
     hq_arena_fini(&arena);
 }
 
+/* At the end of a turn of the loop: what the pass gave out is no demand any more. */
 static void
 release_held(struct shell *s)
 {
     struct alloc_turn *t = &s->alloc_turn;
     uint64_t handle = t->held;
+    struct hq_buf bytes = HQ_BUF_INIT;
     t->held = 0;
-    if (handle != 0 && request_find(&s->peers, handle) != NULL) {
-        struct hq_buf bytes = HQ_BUF_INIT;
-        pack_answer(s, handle, t->held_version, &bytes);
+    if (handle == 0 || request_find(&s->peers, handle) == NULL) {
+        return;
+    }
+    pack_answer(s, handle, t->held_version, &bytes);
+    if (t->held_after_seq > s->committed_seq) {
+        s->wants_commit = true;
+        s->is_dirty = true;
+        outbox_put(&s->outbox, EFFECT_AFTER_COMMIT, t->held_after_seq, INT64_MAX, handle, &bytes);
+    } else {
         shell_answer_now(s, handle, hq_buf_view(&bytes));
         hq_buf_fini(&bytes);
     }
+}
+
+/* The next turn is here already: it gets the news. */
+static void
+dismiss_held(struct shell *s)
+{
+    struct alloc_turn *t = &s->alloc_turn;
+    const struct request *r = t->held == 0 ? NULL : request_find(&s->peers, t->held);
+    if (r != NULL) {
+        Hq__AllocTurnAnswer m;
+        hq__alloc_turn_answer__init(&m);
+        m.hqd_incarnation = conv_bytes(s->conf.identity.incarnation);
+        m.version = t->held_version;
+        m.is_brief = true;
+        hq_buf_clear(&s->answer_bytes);
+        egress_pack(&s->answer_bytes, HQ__MESSAGE_TYPE__TYPE_ALLOC_TURN_ANSWER, r->request_id, &m.base);
+        shell_answer_now(s, t->held, hq_buf_view(&s->answer_bytes));
+    }
+    t->held = 0;
 }
 
 /* ---- turns */
@@ -266,15 +293,15 @@ alloc_turn_on_turn(struct shell *s, struct peer *peer, uint64_t handle, uint64_t
         return;
     }
     uint64_t version = hq_str_eq(conv_str(m->hqd_incarnation), s->conf.identity.incarnation) ? m->version : 0;
-    release_held(s);
+    if (t->held != 0 && t->held_after_seq != 0) {
+        release_held(s); /* two turns with reports: both are answered in full */
+    }
+    dismiss_held(s);
+    t->held_after_seq = 0;
     if (m->n_reports > 0) {
         log_reports(m);
         shell_step(s, in);
-        struct hq_buf bytes = HQ_BUF_INIT;
-        pack_answer(s, handle, version, &bytes);
-        s->wants_commit = true;
-        outbox_put(&s->outbox, EFFECT_AFTER_COMMIT, core_newest_seq(s->core), INT64_MAX, handle, &bytes);
-        return;
+        t->held_after_seq = core_newest_seq(s->core);
     }
     t->held = handle;
     t->held_version = version;
@@ -303,7 +330,7 @@ static bool
 has_news(struct shell *s, hq_ms now_ms)
 {
     struct alloc_turn *t = &s->alloc_turn;
-    if (t->held_version != query_alloc_version(s->core) + 1 || t->wants_status || now_ms >= t->held_until_ms) {
+    if (t->held_after_seq != 0 || t->held_version != query_alloc_version(s->core) + 1 || t->wants_status || now_ms >= t->held_until_ms) {
         return true;
     }
     if (!t->is_look_due || now_ms - t->looked_ms < LOOK_GAP_MS) {
@@ -360,7 +387,7 @@ alloc_turn_hold_stop(struct shell *s, const struct input_client *from)
     t->is_draining = true;
     t->stop = *from;
     t->drain_until_ms = hq_clock_ms() + ALLOC_DRAIN_MS_MAX;
-    release_held(s);
+    t->held_until_ms = 0; /* it is told now */
     shell_arm_wait_timer(s);
     return true;
 }

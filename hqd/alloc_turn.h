@@ -35,6 +35,7 @@ struct alloc_turn {
     uint64_t held;        /* handle of the turn that waits, 0 = none */
     uint64_t held_version;
     hq_ms held_until_ms;
+    uint64_t held_after_seq; /* it brought reports: answered at the end of the turn, sent when that is on disk; 0 = none */
     struct hq_buf demand; /* as last told, packed */
     hq_ms looked_ms;
     bool is_look_due;

@@ -3,6 +3,8 @@
 #include "hqd/core/alloc.h"
 #include "hqd/sched/demand.h"
 
+#define RECENT_MS 3600000 /* ended ones that hq-allocd is told of: what of them shows up late is no stray */
+
 uint32_t
 query_alloc_ids(const struct core *core, struct hq_arena *arena, const uint32_t **ret, size_t *ret_count)
 {
@@ -64,7 +66,8 @@ is_shown(const struct query_alloc_args *args, const struct allocation *a)
     if (!args->with_allocs || a->number <= args->after_number || (!args->with_planned && a->state == ALLOC_PLANNED)) {
         return false;
     }
-    return args->only_live ? a->changed > args->since && (args->since > 0 || !alloc_is_over(a)) : true;
+    bool is_recent = args->since > 0 || !alloc_is_over(a) || args->now_ms - a->ended_ms < RECENT_MS;
+    return args->only_live ? a->changed > args->since && is_recent : true;
 }
 
 static void

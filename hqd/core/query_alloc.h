@@ -63,7 +63,7 @@ struct query_alloc_args {
     bool with_allocs;            /* those of the queues */
     bool with_planned;           /* also those that are not submitted yet */
     bool with_removed;           /* also queues that are being removed */
-    bool only_live;              /* allocations that are not over, and those that changed after `since` */
+    bool only_live;              /* those that are not over or ended an hour ago, and those that changed after `since` */
     uint32_t after_number;
     uint64_t since; /* version: only what changed after it; 0 = all */
     size_t bytes_max;

@@ -1,0 +1,199 @@
+/* state.h - what hq-allocd holds while it runs: hqd's state mirrored, and what is being done right now.
+ *
+ * Purpose    shared by its shell files (link.c, mirror.c, submit.c, look.c, trial.c, shell.c). Nothing here must survive:
+ *            whatever is found out becomes a report to hqd.
+ * Ownership  struct allocd owns everything; runs of commands name allocations by queue and number, never by pointer.
+ * Threads    loop thread.
+ * Units      ms; _ms instants of the monotonic clock unless they came from hqd (wall clock).
+ */
+#ifndef HQ_HQ_ALLOCD_STATE_H
+#define HQ_HQ_ALLOCD_STATE_H
+
+#include <ev.h>
+#include <sys/queue.h>
+
+#include "common/net.h"
+#include "hq-allocd/batch.h"
+#include "hq-allocd/core/backoff.h"
+#include "hq-allocd/core/plan.h"
+#include "hq-allocd/core/track.h"
+#include "hq-allocd/runner.h"
+
+#include "proto/alloc.pb-c.h"
+
+#define MANAGERS 2u /* PBS, Slurm */
+#define INCARNATION_BYTES 16u
+
+enum phase { /* of a planned allocation */
+             PHASE_UNSURE = 0, /* it may have been submitted by an earlier process: look it up */
+             PHASE_NEW,        /* ours, hqd has it on disk: submit */
+             PHASE_SUBMITTING,
+             PHASE_TOLD,       /* a report is on its way */
+};
+
+struct lookup_state { /* look-up of an allocation whose submission nobody knows the end of */
+    bool is_running;
+    uint32_t misses;
+    uint32_t tries;
+    hq_ms first_miss_ms;
+    hq_ms next_ms;
+    char *why; /* what the submission said; NULL = nothing */
+};
+
+struct mirror_alloc {
+    LIST_ENTRY(mirror_alloc) link;
+    uint32_t number;
+    Hq__AllocState state;
+    uint32_t worker_count;
+    uint32_t connected;
+    uint32_t lost;
+    char *id; /* NULL = none yet */
+    char *dir;
+    hq_wall_ms planned_ms;
+    hq_wall_ms started_ms;
+    hq_wall_ms ended_ms;
+    bool is_stale; /* while a full answer is merged */
+    enum phase phase;
+    struct lookup_state look;
+    struct track track;
+    char *reason; /* as last reported */
+    bool is_canceling;
+    bool is_over_told; /* a report of its end is on its way */
+    bool must_go;      /* requeued: cancel it */
+    uint32_t cancel_tries;
+    hq_ms next_cancel_ms;
+};
+
+struct mirror_queue {
+    LIST_ENTRY(mirror_queue) link;
+    struct hq_arena arena; /* of info */
+    const Hq__AllocQueueInfo *info;
+    uint32_t id;
+    bool is_stale;
+    uint32_t next_number;
+    uint32_t plans_out; /* planned reports that hqd has not confirmed */
+    uint32_t single;
+    uint32_t ending;
+    struct plan_nodes multi[64];
+    size_t multi_count;
+    hq_wall_ms next_attempt_ms; /* as last reported */
+    bool is_pause_told;
+    LIST_HEAD(, mirror_alloc) allocs;
+};
+
+struct report {
+    STAILQ_ENTRY(report) link;
+    Hq__AllocReport m; /* its texts are heap copies */
+    bool is_sent;
+};
+
+struct trial {
+    LIST_ENTRY(trial) link;
+    struct allocd *a;
+    uint64_t id;
+    const struct batch *batch;
+    char *tmp;    /* temporary server directory */
+    char *script;
+    char *job_id;
+    bool is_reported;
+};
+
+struct allocd_conf {
+    hq_ms tick_ms;
+    hq_ms refresh_ms;
+    uint32_t alloc_fails_max;
+    hq_ms command_ms;    /* kill time-out of a command */
+    hq_ms lookup_gap_ms; /* between two look-ups that find nothing */
+    struct track_conf track;
+};
+
+struct allocd {
+    struct ev_loop *loop;
+    struct allocd_conf conf;
+    const char *server_dir; /* as given */
+    struct hq_buf instance; /* directory with access.json */
+    struct hq_buf hq_path;
+    struct runner *runner;
+    struct hq_net_client *net;
+    unsigned char incarnation[INCARNATION_BYTES];
+
+    /* link */
+    uint64_t request_id;
+    unsigned char hqd_incarnation[INCARNATION_BYTES];
+    bool has_hqd;
+    uint64_t version;
+    bool is_poll_out;    /* a turn without reports is held by hqd */
+    bool is_report_out;
+    uint32_t failures;   /* turns in a row */
+    hq_ms next_turn_ms;
+    struct hq_arena turn_arena;
+    STAILQ_HEAD(, report) reports;
+    char *problem;       /* told with each turn; NULL = none */
+
+    /* mirror */
+    LIST_HEAD(, mirror_queue) queues;
+    LIST_HEAD(, trial) trials;
+    bool is_stopping;    /* hqd ends: cancel everything */
+    bool is_ending;      /* we end */
+    int exit_status;
+
+    /* looks */
+    bool is_looking[MANAGERS];
+    hq_ms next_look_ms[MANAGERS]; /* not before: the batch system did not answer */
+    uint32_t look_tries[MANAGERS];
+
+    hq_ms planned_at_ms;
+    struct ev_timer timer;
+    struct ev_prepare turn_end;
+    struct ev_signal sigterm;
+    struct ev_signal sigint;
+    bool is_due;         /* something happened: look at everything at the end of this turn */
+};
+
+/* ---- link.c */
+void link_init(struct allocd *a);
+void link_fini(struct allocd *a);
+/* Sends what is due; returns when to be called again. */
+hq_ms link_progress(struct allocd *a, hq_ms now_ms);
+/* A new report; texts are copied when it is filled by the report_* functions below. */
+Hq__AllocReport *link_report(struct allocd *a, Hq__AllocReportKind kind, uint32_t queue, uint32_t number);
+void link_set_bytes(ProtobufCBinaryData *to, struct hq_str from); /* heap copy */
+bool link_has_reports(const struct allocd *a);
+
+/* ---- mirror.c */
+void mirror_merge(struct allocd *a, const Hq__AllocTurnAnswer *m);
+/* hqd has the plan on disk; it is submitted now. */
+void mirror_confirmed(struct allocd *a, uint32_t queue, uint32_t number);
+/* hqd has forgotten it. */
+void mirror_refused(struct allocd *a, uint32_t queue, uint32_t number);
+void mirror_clear(struct allocd *a);
+struct mirror_queue *mirror_queue(const struct allocd *a, uint32_t id);
+struct mirror_alloc *mirror_alloc(const struct mirror_queue *q, uint32_t number);
+bool mirror_is_live(const struct mirror_alloc *m);
+const struct batch *mirror_batch(const struct mirror_queue *q);
+uint32_t mirror_manager(const struct batch *b); /* index into arrays of MANAGERS */
+
+/* ---- submit.c */
+/* Plans, then submits what hqd has on disk. Returns when to be called again. */
+hq_ms submit_progress(struct allocd *a, hq_ms now_ms);
+/* It has an id: of the submission's answer, or found afterwards. */
+void submit_accepted(struct allocd *a, struct mirror_alloc *m, uint32_t queue, struct hq_str id);
+/* It was not submitted after all. */
+void submit_lost(struct allocd *a, struct mirror_alloc *m, uint32_t queue);
+/* Directory and script of one allocation; *ret_script heap. */
+int submit_write_script(struct allocd *a, const Hq__AllocParams *p, uint32_t queue, uint32_t number, uint32_t nodes,
+                        const char *server_dir, const char *dir, bool is_trial, char **ret_script, struct hq_err *err);
+
+/* ---- look.c: status, look-ups, cancels */
+hq_ms look_progress(struct allocd *a, hq_ms now_ms);
+void look_soon(struct allocd *a); /* a user asked */
+
+/* ---- trial.c */
+void trial_begin(struct allocd *a, const Hq__AllocTrial *m);
+void trial_clear(struct allocd *a);
+/* Is that script one of a running trial? */
+bool trial_owns(const struct allocd *a, struct hq_str script);
+/* Left by an earlier process of this server: a trial that nobody cancelled. */
+bool trial_is_stray(const struct allocd *a, struct hq_str script);
+
+#endif
