@@ -4,7 +4,7 @@
 #include "common/out_table.h"
 #include "hq/desc_print.h"
 #include "hq/follow.h"
-#include "common/ranges.h"
+#include "hq/selector.h"
 
 #include <stdio.h>
 
@@ -81,18 +81,31 @@ row_state(struct hq_table *t, const Hq__JobInfo *job, bool with_color)
     hq_table_row(t, "State", hq_buf_view(&cell), HQ_COLOR_NONE);
 }
 
-/* Range by range as they came: "2,5" does not become "2-5:3". */
+/* As the user gave them: "2,5" does not become "2-5:3", and "1-10:3" stays. */
 static void
-fmt_ranges(struct hq_buf *out, const Hq__Ranges *r)
+fmt_given(struct hq_buf *out, const Hq__Ranges *r)
 {
     for (size_t ix = 0; ix + 2 < r->n_packed; ix += 3) {
         struct hq_range range = {.first = r->packed[ix], .count = r->packed[ix + 1], .step = r->packed[ix + 2]};
         struct hq_ranges one = {.v = &range, .count = 1};
-        if (ix > 0) {
-            hq_buf_byte(out, ',');
-        }
+        hq_buf_cstr(out, ix > 0 ? "," : "");
         hq_ranges_print(&one, out);
     }
+}
+
+/* As sorted runs; a set of too many of them as it came. */
+static void
+fmt_runs(struct hq_buf *out, const Hq__Ranges *r)
+{
+    struct hq_ranges ids = HQ_RANGES_INIT;
+    struct hq_ranges sorted = HQ_RANGES_INIT;
+    if (selector_ranges_read(&ids, r, NULL) == 0 && hq_ranges_sorted(&sorted, &ids, NULL) == 0) {
+        hq_ranges_print(&sorted, out);
+    } else {
+        fmt_given(out, r);
+    }
+    hq_ranges_fini(&ids);
+    hq_ranges_fini(&sorted);
 }
 
 static void
@@ -100,12 +113,16 @@ row_tasks(struct hq_table *t, const Hq__JobDetailAnswer *a)
 {
     HQ_AUTO(hq_buf_fini) struct hq_buf cell = HQ_BUF_INIT;
     uint64_t count = follow_task_count(a->info);
+    bool is_given = a->n_submits == 1 && !a->submits[0]->is_graph;
+    const Hq__Ranges *ids = is_given ? a->submits[0]->ids : a->task_ids;
     hq_buf_u64(&cell, count);
-    /* One array shows as it was given, everything else as sorted runs. */
-    const Hq__Ranges *shown = a->n_submits == 1 && !a->submits[0]->is_graph ? a->submits[0]->ids : a->task_ids;
-    if (count > 0 && shown != NULL && shown->n_packed >= 3) {
+    if (count > 0 && ids != NULL && ids->n_packed >= 3) {
         hq_buf_cstr(&cell, "; Ids: ");
-        fmt_ranges(&cell, shown);
+        if (is_given) {
+            fmt_given(&cell, ids);
+        } else {
+            fmt_runs(&cell, ids);
+        }
     }
     hq_table_row(t, "Tasks", hq_buf_view(&cell), HQ_COLOR_NONE);
 }
