@@ -114,17 +114,13 @@ struct journal_read {
 void journal_read_start(struct journal *j, struct journal_read *rd);
 
 /* ---- prune: the file without what is not needed any more */
-enum journal_keep {
-    JOURNAL_DROP = 0,
-    JOURNAL_KEEP = 1,
-    JOURNAL_REPLACE = 2, /* by the body put into *other, under the same number */
-};
 struct journal_prune {
     void *ctx;
     /* On the pruning thread, for all records up to until_seq: first scan_thr (NULL = no need), then keep_thr. */
     void (*scan_thr)(void *ctx, struct hq_str body);
-    enum journal_keep (*keep_thr)(void *ctx, struct hq_str body, struct hq_buf *other);
-    uint64_t until_seq;        /* later records are kept unseen; must be submitted already */
+    bool (*keep_thr)(void *ctx, uint64_t seq, struct hq_str body);
+    uint64_t until_seq;        /* later records are kept unseen; must be submitted already. This one itself must be kept:
+                                * the numbers of those after it are counted from it */
     void (*done)(struct journal_prune *p, int rc, const struct hq_err *err); /* on the loop; owns p again */
     /* private */
     struct journal *journal;

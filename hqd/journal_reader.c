@@ -175,7 +175,6 @@ copy_records(struct journal *j, struct journal_switch *s, const struct journal_p
 {
     HQ_AUTO(hq_record_reader_close) struct hq_record_reader r = {.fd = -1};
     HQ_AUTO(hq_buf_fini) struct hq_buf out = HQ_BUF_INIT;
-    HQ_AUTO(hq_buf_fini) struct hq_buf other = HQ_BUF_INIT;
     struct hq_record rec;
     int rc = open_at(j, &r, s->copied_seq, err);
     if (rc < 0) {
@@ -187,19 +186,12 @@ copy_records(struct journal *j, struct journal_switch *s, const struct journal_p
             continue;
         }
         s->copied_seq = rec.seq;
-        enum journal_keep keep = JOURNAL_KEEP;
-        if (rec.seq <= p->until_seq) {
-            hq_buf_clear(&other);
-            keep = p->keep_thr(p->ctx, rec.body, &other);
-        }
-        if (keep == JOURNAL_DROP) {
+        if (rec.seq <= p->until_seq && !p->keep_thr(p->ctx, rec.seq, rec.body)) {
+            HQ_ASSERT(rec.seq != p->until_seq);
             continue;
         }
         journal_index_add(&s->index, s->copied_last_in_file, s->bytes + out.len, 0);
-        hq_record_add(&out,
-                      s->copied_last_in_file,
-                      rec.seq,
-                      keep == JOURNAL_REPLACE ? hq_buf_view(&other) : rec.body);
+        hq_record_add(&out, s->copied_last_in_file, rec.seq, rec.body);
         s->copied_last_in_file = rec.seq;
         if (out.len >= COPY_BYTES && (rc = flush_copy(s, &out, err)) < 0) {
             return rc;
@@ -224,11 +216,31 @@ begin_copy(struct journal *j, struct journal_switch *s, struct hq_err *err)
     return s->fd < 0 ? s->fd : 0;
 }
 
+/* The record that must be kept is in the file: else the file could end with one that is dropped. */
+static int
+wait_written(struct journal *j, struct journal_prune *p)
+{
+    int rc = 0;
+    pthread_mutex_lock(&j->mu);
+    while (j->written_seq < p->until_seq && !j->is_failing && !j->is_stopping) {
+        pthread_cond_wait(&j->progress, &j->mu);
+    }
+    if (j->is_failing) {
+        p->err = j->why;
+        rc = j->why.code;
+    }
+    pthread_mutex_unlock(&j->mu);
+    return rc;
+}
+
 /* Copies until little is left, then lets the writer copy the rest between two batches. */
 static int
 prune_thr(struct journal *j, struct journal_prune *p, struct journal_switch *s)
 {
-    int rc = begin_copy(j, s, &p->err);
+    int rc = wait_written(j, p);
+    if (rc == 0) {
+        rc = begin_copy(j, s, &p->err);
+    }
     if (rc == 0 && p->scan_thr != NULL) {
         rc = scan_records(j, p, &p->err);
     }

@@ -10,8 +10,9 @@
 
 /* Prune: what is kept of the journal is decided here, from sets taken when the prune begins; the journal copies on its own
  * thread while hqd goes on. Dropped are all records of jobs that are completed, forgotten or unknown, and connections of
- * workers that are not connected. What a job that lives on says stays as it is, so that its history can still be read. In
- * place of the first record dropped comes one that keeps the numbers of jobs and workers from being given again. */
+ * workers that are not connected. What a job that lives on says stays as it is, so that its history can still be read. The
+ * last record of the part that is looked through is a checkpoint: it keeps the numbers of jobs and workers from being given
+ * again. It must come last: a record of a job whose number the counters have passed would be taken for a repetition. */
 
 struct pruning {
     struct journal_prune p; /* first */
@@ -31,8 +32,6 @@ struct pruning {
     size_t queue_count;
     size_t queue_cap;
     struct hq_map uploads;  /* of submits that stay; pruning thread */
-    char *server_uid;
-    bool has_counters;      /* pruning thread */
 };
 
 static int
@@ -66,7 +65,7 @@ scan_thr(void *ctx, struct hq_str body)
 }
 
 static bool
-keeps(const struct pruning *g, const struct record_peek *p)
+keeps(const struct pruning *g, const struct record_peek *p, uint64_t seq)
 {
     switch (p->kind) {
     case RECORD_SERVER_STARTED:
@@ -79,6 +78,7 @@ keeps(const struct pruning *g, const struct record_peek *p)
     case RECORD_SUBMIT_PART:
         return hq_map_find(&g->uploads, p->upload_id) != NULL;
     case RECORD_COUNTERS:
+        return seq == g->p.until_seq; /* older ones say less */
     case RECORD_JOB_FORGOTTEN:
         return false;
     case RECORD_JOB_OPENED:
@@ -113,29 +113,12 @@ keeps(const struct pruning *g, const struct record_peek *p)
     return true; /* of a later version */
 }
 
-static enum journal_keep
-keep_thr(void *ctx, struct hq_str body, struct hq_buf *other)
+static bool
+keep_thr(void *ctx, uint64_t seq, struct hq_str body)
 {
     struct pruning *g = ctx;
     struct record_peek p;
-    if (record_pb_peek(body, &p) < 0 || keeps(g, &p)) {
-        return JOURNAL_KEEP; /* what can't be read is not ours to drop */
-    }
-    if (g->has_counters) {
-        return JOURNAL_DROP;
-    }
-    g->has_counters = true;
-    struct hq_arena arena;
-    hq_arena_init(&arena, 0);
-    struct record rec = {.kind = RECORD_COUNTERS,
-                         .time_ms = p.time_ms,
-                         .u.counters = {.next_job = g->last_job + 1,
-                                        .next_worker = g->last_worker + 1,
-                                        .next_queue = g->last_queue + 1,
-                                        .server_uid = hq_str_from(g->server_uid)}};
-    record_pb_encode(&rec, &arena, other);
-    hq_arena_fini(&arena);
-    return JOURNAL_REPLACE;
+    return record_pb_peek(body, &p) < 0 || keeps(g, &p, seq); /* what can't be read is not ours to drop */
 }
 
 static void
@@ -186,7 +169,6 @@ pruning_free(struct pruning *g)
     free(g->jobs);
     free(g->workers);
     free(g->queues);
-    free(g->server_uid);
     free(g);
 }
 
@@ -214,9 +196,12 @@ snapshot_prune(struct shell *s, uint64_t handle, uint64_t request_id)
     g->s = s;
     g->handle = handle;
     g->request_id = request_id;
-    g->server_uid = hq_str_dupz(s->conf.identity.server_uid);
     hq_map_init(&g->uploads, handle);
     take_sets(g);
+    struct core_now now = shell_now(s);
+    effects_clear(&s->fx);
+    core_checkpoint(s->core, &now, &s->fx);
+    shell_carry_out(s);
     journal_submit(s->journal, true, false); /* what the sets know is in the file before it is read */
     g->p = (struct journal_prune){.ctx = g,
                                   .scan_thr = scan_thr,

@@ -409,17 +409,13 @@ scan_thr(void *ctx, struct hq_str body)
     (void)body;
     (*(uint64_t *)ctx)++;
 }
-/* Keeps every hundredth; record 57 becomes another one. */
-static enum journal_keep
-keep_thr(void *ctx, struct hq_str body, struct hq_buf *other)
+/* Keeps every hundredth, and 57. */
+static bool
+keep_thr(void *ctx, uint64_t seq, struct hq_str body)
 {
     (void)ctx;
     ptrdiff_t colon = hq_str_find_byte(body, ':');
-    if (hq_str_starts(body, HQ_STR("57:"))) {
-        hq_buf_cstr(other, "replaced:");
-        return JOURNAL_REPLACE;
-    }
-    return colon >= 3 && body.ptr[colon - 1] == '0' && body.ptr[colon - 2] == '0' ? JOURNAL_KEEP : JOURNAL_DROP;
+    return seq == 57 || (colon >= 3 && body.ptr[colon - 1] == '0' && body.ptr[colon - 2] == '0');
 }
 static void
 prune_done(struct journal_prune *p, int rc, const struct hq_err *err)
@@ -476,7 +472,7 @@ test_prune_while_writing(void **state)
     rd.rd.bytes_max = 1 << 20;
     do_read(w, &rd);
     assert_int_equal(rd.count, 11 + 1000);
-    assert_true(hq_str_starts(hq_buf_view(&rd.rd.out), HQ_STR("57=replaced;100=100;200=200;300=300;")));
+    assert_true(hq_str_starts(hq_buf_view(&rd.rd.out), HQ_STR("57=57;100=100;200=200;300=300;")));
     hq_buf_fini(&rd.rd.out);
 
     assert_int_equal(journal_finish(w->j, WAIT_MS_MAX, &err), 0);
@@ -499,6 +495,40 @@ test_prune_while_writing(void **state)
     assert_int_equal(r.last_seq, 2000);
     assert_int_equal(count, 1011);
     hq_record_reader_close(&r);
+}
+
+static bool
+keep_last_thr(void *ctx, uint64_t seq, struct hq_str body)
+{
+    (void)body;
+    return seq == *(uint64_t *)ctx;
+}
+
+/* Asked before the writer has written what is to be pruned; each time all but the last record goes. */
+static void
+test_prune_ahead_of_the_writer(void **state)
+{
+    struct world *w = *state;
+    open_journal(w, NULL);
+    uint64_t last = 0;
+    for (int round = 0; round < 100; round++) {
+        append(w, last + 1, 3, 20);
+        last += 3;
+        journal_submit(w->j, true, false);
+        struct my_prune m = {
+            .p = {.ctx = &last, .keep_thr = keep_last_thr, .until_seq = last, .done = prune_done}};
+        present_prune = &m;
+        struct hq_err err = {0};
+        assert_int_equal(journal_prune_start(w->j, &m.p, &err), 0);
+        run_until(w, prune_is_done);
+        assert_int_equal(m.rc, 0);
+    }
+    struct my_read rd = {0};
+    rd.rd.until_seq = last;
+    rd.rd.bytes_max = 1 << 20;
+    do_read(w, &rd);
+    assert_true(hq_str_is(hq_buf_view(&rd.rd.out), "300=300;"));
+    hq_buf_fini(&rd.rd.out);
 }
 
 static bool
@@ -548,6 +578,7 @@ main(void)
         cmocka_unit_test_setup_teardown(test_failed_write_goes_to_a_new_file, setup, teardown),
         cmocka_unit_test_setup_teardown(test_reading_beside_the_writer, setup, teardown),
         cmocka_unit_test_setup_teardown(test_prune_while_writing, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_prune_ahead_of_the_writer, setup, teardown),
         cmocka_unit_test_setup_teardown(test_taken_over, setup, teardown),
         cmocka_unit_test_setup_teardown(test_create_errors, setup, teardown),
     };
