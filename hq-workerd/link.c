@@ -24,8 +24,6 @@
 #define LINK_OUT_MAX 2u
 #define LINK_CALLS_MAX 8u            /* with those of earlier epochs */
 #define LINK_EARLY_MAX 4u            /* answers that came before their predecessor */
-#define LINK_LINGER_URGENT_MS 1
-#define LINK_LINGER_MS 10            /* under load: news of so long travel together */
 #define LINK_REGISTER_MS 5000
 #define LINK_REGISTER_EVERY_MS 500   /* sooner only with the pauses of a lost connection */
 #define LINK_FIRST_MS_MAX 60000      /* how long a new worker tries to find hqd */
@@ -98,8 +96,10 @@ struct link {
     unsigned char hqd_incarnation[LINK_ID_BYTES];
     hq_ms turn_timeout_ms;
     hq_ms last_news_ms;
+    hq_ms linger_ms; /* as link_news was told last */
     int64_t probe_us; /* when the second turn was sent: the answer to the first comes at once */
     uint32_t round_trip_us;
+    int64_t linger_us; /* how long news wait here, on average */
     enum link_reason leaving;
     bool is_settled; /* since the last Register all news from before it are told */
     bool is_lost;
@@ -492,7 +492,7 @@ link_send(struct link *l, struct turn *t)
                                   .turn_seq = t->seq,
                                   .ack_command_seq = l->command_seq,
                                   .leaving = t->leaving,
-                                  .round_trip_us = l->round_trip_us,
+                                  .round_trip_us = l->round_trip_us == 0 ? 0 : l->round_trip_us + (uint32_t)l->linger_us,
                                   .is_unsettled = t->is_unsettled};
     struct call *c = link_new_call(l, t->seq);
     int rc = c == NULL ? -EBUSY : link_pack_turn(&out, l->next_request_id++, &head, hq_buf_view(&t->news), &err);
@@ -551,9 +551,43 @@ link_send_news(struct link *l, bool with_news)
 }
 
 static void
+link_start_linger(struct link *l, hq_ms delay_ms)
+{
+    double delay = (double)delay_ms / 1000.0;
+
+    if (ev_is_active(&l->linger)) {
+        if (ev_timer_remaining(l->conf.loop, &l->linger) <= delay) {
+            return;
+        }
+        ev_timer_stop(l->conf.loop, &l->linger);
+    }
+    ev_now_update(l->conf.loop);
+    ev_timer_set(&l->linger, delay, 0.);
+    ev_timer_start(l->conf.loop, &l->linger);
+}
+
+/* When the next news may leave. */
+static hq_ms
+link_delay_ms(const struct link *l)
+{
+    if (l->linger_ms <= LINK_URGENT_MS) {
+        return LINK_URGENT_MS;
+    }
+    return HQ_MAX(l->last_news_ms + l->linger_ms - hq_clock_ms(), (hq_ms)LINK_URGENT_MS);
+}
+
+/* After an answer. Under load the next turn waits for its share of news: hqd can say nothing meanwhile, for a few
+ * milliseconds, and both sides are spared every second message. */
+static void
 link_pump(struct link *l)
 {
-    link_send_news(l, l->leaving != LINK_REASON_NONE);
+    bool is_lazy = l->linger_ms > LINK_URGENT_MS && l->leaving == LINK_REASON_NONE && l->is_settled;
+
+    if (l->state == LINK_UP && l->out_count == 0 && is_lazy && link_next_unsent(l) == NULL) {
+        link_start_linger(l, link_delay_ms(l));
+    } else {
+        link_send_news(l, l->leaving != LINK_REASON_NONE);
+    }
 }
 
 static void
@@ -565,25 +599,14 @@ link_on_linger(struct ev_loop *loop, ev_timer *w, int revents)
 }
 
 void
-link_news(struct link *l, bool is_urgent)
+link_news(struct link *l, hq_ms linger_ms)
 {
+    l->linger_ms = HQ_MIN(linger_ms, (hq_ms)LINK_LINGER_MS_MAX);
     if (l->state != LINK_UP || l->out_count >= LINK_OUT_MAX || report_is_empty(l->conf.report)) {
         return; /* the next answer, or registration, sends it */
     }
-    hq_ms delay_ms = LINK_LINGER_URGENT_MS;
-    if (!is_urgent) {
-        delay_ms = HQ_MAX(l->last_news_ms + LINK_LINGER_MS - hq_clock_ms(), (hq_ms)LINK_LINGER_URGENT_MS);
-    }
-    double delay = (double)delay_ms / 1000.0;
-    if (ev_is_active(&l->linger)) {
-        if (!is_urgent || ev_timer_remaining(l->conf.loop, &l->linger) <= delay) {
-            return;
-        }
-        ev_timer_stop(l->conf.loop, &l->linger);
-    }
-    ev_now_update(l->conf.loop);
-    ev_timer_set(&l->linger, delay, 0.);
-    ev_timer_start(l->conf.loop, &l->linger);
+    l->linger_us = (l->linger_us * 7 + (int64_t)l->linger_ms * 1000) / 8;
+    link_start_linger(l, link_delay_ms(l));
 }
 
 void

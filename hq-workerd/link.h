@@ -48,8 +48,12 @@ struct link_conf {
 HQ_MUST_CHECK int link_create(struct link **ret, const struct link_conf *conf, const struct hq_access *access,
                               struct hq_err *err);
 void link_destroy(struct link *l); /* NULL is fine */
-/* The report may have got something. `is_urgent`: nothing is left to run, or somebody waits. */
-void link_news(struct link *l, bool is_urgent);
+/* The report may have got something: it leaves at the latest linger_ms after what left before, so that under load many
+ * tasks travel together; LINK_URGENT_MS when nothing is left to run, or somebody waits. hqd is told of the lingering as
+ * part of the round trip, for it makes the queues here deep enough by that. */
+#define LINK_URGENT_MS 1
+#define LINK_LINGER_MS_MAX 25
+void link_news(struct link *l, hq_ms linger_ms);
 void link_nudge(struct link *l); /* a turn now, also without events: a sample is due */
 void link_leave(struct link *l, enum link_reason reason); /* the next turn says so; on_left when hqd has it */
 uint32_t link_worker_id(const struct link *l);            /* 0 = not registered yet */

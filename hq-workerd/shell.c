@@ -19,6 +19,7 @@
 #define POLL_MS 4            /* with tasks that come and go the launcher is looked at that often, without being woken */
 #define POLL_BUSY_MS 10      /* with many of them */
 #define POLL_BUSY_EVENTS 8u
+#define RATE_WINDOW_MS 50
 #define LEAVE_MS 2000        /* how long the last news may take */
 #define FDS_RESERVED 64u     /* for nng, files of launches, sockets, libraries */
 
@@ -181,6 +182,25 @@ look_at_life(struct wshell *s, hq_ms now_ms)
     }
 }
 
+/* How long news may wait: a third of the time in which what is queued here gets used up. */
+static hq_ms
+linger_ms(struct wshell *s, hq_ms now_ms)
+{
+    uint64_t waiting = agent_numbers(s->agent).waiting;
+    hq_ms window_ms = now_ms - s->rate_since_ms;
+
+    if (window_ms >= RATE_WINDOW_MS) {
+        uint64_t rate = s->ended_count * 1000 / (uint64_t)window_ms;
+        s->rate_per_s = window_ms > 10 * RATE_WINDOW_MS ? rate : (s->rate_per_s + rate) / 2;
+        s->rate_since_ms = now_ms;
+        s->ended_count = 0;
+    }
+    if (waiting == 0) {
+        return LINK_URGENT_MS;
+    }
+    return (hq_ms)HQ_MAX(waiting * 1000 / HQ_MAX(s->rate_per_s, (uint64_t)1) / 3, (uint64_t)LINK_URGENT_MS);
+}
+
 void
 wshell_after(struct wshell *s)
 {
@@ -191,7 +211,7 @@ wshell_after(struct wshell *s)
     look_at_life(s, now_ms);
     wshell_do_effects(s);
     if (s->link != NULL) {
-        link_news(s->link, agent_numbers(s->agent).waiting == 0);
+        link_news(s->link, linger_ms(s, now_ms));
     }
     if (is_over(s, now_ms)) {
         finish(s);
@@ -246,6 +266,7 @@ drain(struct wshell *s, bool will_poll)
 
     for (size_t i = 0; i < count; i++) {
         agent_on_event(s->agent, &events[i], now_ms, now_wall_ms);
+        s->ended_count += events[i].kind == RUN_ENDED;
         any_ended = any_ended || events[i].kind == RUN_ENDED;
         free(events[i].error);
         events[i].error = NULL;
@@ -318,7 +339,7 @@ on_notify(void *ctx, struct hq_str token, struct hq_str message)
     }
     int rc = report_push_notify(s->report, job, task, message);
     if (rc == 0) {
-        link_news(s->link, true);
+        link_news(s->link, LINK_URGENT_MS);
     }
     return rc == -ENOMEM ? "out of memory" : NULL; /* too many at once: dropped, as any hint may be */
 }

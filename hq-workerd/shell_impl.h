@@ -35,6 +35,9 @@ struct wshell {
     hq_ms retract_check_at_ms;
     hq_ms overview_at_ms; /* INT64_MAX = none */
     int64_t overview_ms;
+    uint64_t ended_count;  /* in the present window */
+    hq_ms rate_since_ms;
+    uint64_t rate_per_s;   /* tasks that end */
     enum lifetime_end end;
     hq_ms end_by_ms;
     bool is_connected;
