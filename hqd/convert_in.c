@@ -170,6 +170,8 @@ conv_in_desc(const Hq__TaskDesc *m, struct hq_arena *arena, struct task_desc *re
     struct task_desc d = {.cwd = conv_str(m->cwd),
                           .task_dir = m->task_dir != 0,
                           .has_stdin = m->has_stdin != 0,
+                          .stdin_from = m->stdin_from,
+                          .stdin_bytes = m->stdin_bytes,
                           .time_limit_ms = conv_ms(m->time_limit_ms),
                           .priority = m->priority,
                           .crash_limit = m->crash_limit};

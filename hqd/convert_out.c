@@ -126,6 +126,8 @@ conv_out_desc(const struct task_desc *d, struct hq_arena *arena)
     m->crash_limit = d->crash_limit;
     m->request = conv_out_request(&d->request, arena);
     m->has_stdin = d->has_stdin;
+    m->stdin_from = d->stdin_from;
+    m->stdin_bytes = d->stdin_bytes;
     return m;
 }
 

@@ -99,6 +99,16 @@ desc_bytes(const struct task_desc *d)
     return n;
 }
 
+/* What a description's tasks get of the submit's stdin. */
+static struct hq_str
+stdin_of(const struct task_desc *d, const struct submit *s)
+{
+    if (!d->has_stdin || d->stdin_bytes == 0) {
+        return d->has_stdin ? s->stdin_data : HQ_STR_NULL;
+    }
+    return hq_str_sub(s->stdin_data, d->stdin_from, d->stdin_from + d->stdin_bytes);
+}
+
 static void
 push_body(struct core *core, struct worker *w, const struct job *job, uint32_t desc_id)
 {
@@ -112,12 +122,14 @@ push_body(struct core *core, struct worker *w, const struct job *job, uint32_t d
     hq_map_set(&w->bodies, key, 1);
     const struct submit *s;
     const struct task_desc *d = job_desc_by_id(job, desc_id, &s);
-    for (uint64_t at = 0; d->has_stdin && at < s->stdin_data.len; at += STDIN_PART_BYTES) {
+    uint64_t stdin_bytes = stdin_of(d, s).len;
+    for (uint64_t at = 0; at < stdin_bytes; at += STDIN_PART_BYTES) {
         struct pending *part = push(core, w, COMMAND_STDIN_PART, true);
         part->job = job->id.v;
         part->submit_ix = s->ix;
+        part->desc_id = desc_id;
         part->offset = at;
-        part->bytes += HQ_MIN((uint64_t)STDIN_PART_BYTES, s->stdin_data.len - at);
+        part->bytes += HQ_MIN((uint64_t)STDIN_PART_BYTES, stdin_bytes - at);
     }
     struct pending *p = push(core, w, COMMAND_BODY, true);
     p->job = job->id.v;
@@ -245,6 +257,8 @@ make_command(const struct core *core, const struct pending *p, struct hq_arena *
 {
     const struct job *job = core_job(core, p->job);
     const struct submit *s = NULL;
+    const struct task_desc *desc;
+    struct hq_str stdin_data;
     *c = (struct command){.kind = p->kind};
     if (job == NULL && (p->kind == COMMAND_BODY || p->kind == COMMAND_ASSIGN || p->kind == COMMAND_STDIN_PART)) {
         return false;
@@ -256,7 +270,7 @@ make_command(const struct core *core, const struct pending *p, struct hq_arena *
         c->u.body.desc = job_desc_by_id(job, p->desc_id, &s);
         c->u.body.submit_dir = s->submit_dir;
         c->u.body.stream_dir = s->stream_dir;
-        c->u.body.stdin_bytes = c->u.body.desc->has_stdin ? s->stdin_data.len : 0;
+        c->u.body.stdin_bytes = stdin_of(c->u.body.desc, s).len;
         return true;
     case COMMAND_ASSIGN:
         (void)job_desc_by_id(job, p->desc_id, &s);
@@ -283,12 +297,13 @@ make_command(const struct core *core, const struct pending *p, struct hq_arena *
         c->u.overview_ms = (hq_ms)p->offset;
         return true;
     case COMMAND_STDIN_PART:
-        s = job->submits[p->submit_ix];
+        desc = job_desc_by_id(job, p->desc_id, &s);
+        stdin_data = stdin_of(desc, s);
         c->u.stdin_part = (struct command_stdin){
             .job = job->id,
             .submit = p->submit_ix,
             .offset = p->offset,
-            .data = hq_str_sub(s->stdin_data, p->offset, p->offset + STDIN_PART_BYTES),
+            .data = hq_str_sub(stdin_data, p->offset, p->offset + STDIN_PART_BYTES),
         };
         return true;
     }

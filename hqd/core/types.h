@@ -54,6 +54,8 @@ struct task_desc {
     enum pin_mode pin;
     bool task_dir;
     bool has_stdin;
+    uint64_t stdin_from;  /* graphs: only these bytes of the submit's stdin */
+    uint64_t stdin_bytes; /* 0 = all of them */
     int64_t time_limit_ms; /* span; 0 = none */
     int32_t priority;
     uint32_t crash_limit; /* CRASH_LIMIT_* or the limit */
