@@ -50,7 +50,7 @@ link_lose(struct link *l, int rc, const char *what)
 }
 
 void
-link_refuse(struct link *l, const struct hq_err *err)
+link_end_refused(struct link *l, const struct hq_err *err)
 {
     l->epoch++;
     l->out_count = 0;

@@ -95,7 +95,7 @@ struct link {
 
 /* ---- link.c */
 void link_lose(struct link *l, int rc, const char *what);       /* tries again after a pause */
-void link_refuse(struct link *l, const struct hq_err *err);     /* ends */
+void link_end_refused(struct link *l, const struct hq_err *err);     /* ends */
 struct call *link_new_call(struct link *l, uint64_t turn_seq);  /* NULL: too many are out */
 
 /* ---- link_register.c */

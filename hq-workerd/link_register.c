@@ -30,7 +30,7 @@ link_on_registered(struct link *l, struct hq_str payload)
         rc = link_read_registered(body, &arena, &r, &err);
     }
     if (rc < 0) {
-        link_refuse(l, &err);
+        link_end_refused(l, &err);
         return;
     }
     bool is_new = r.worker_id != l->worker_id;
@@ -82,11 +82,11 @@ link_on_register_reply(void *ctx, int rc, struct hq_str payload)
     if (is_first && (rc == -EACCES || rc == -EPROTO || rc == -EPROTONOSUPPORT)) {
         (void)hq_err_set(&err, rc, "%s",
                          rc == -EACCES ? "Authentication failed" : "The server speaks another protocol");
-        link_refuse(l, &err);
+        link_end_refused(l, &err);
     } else if (is_first && hq_clock_ms() - l->started_ms >= LINK_FIRST_MS_MAX) {
         (void)hq_err_set(&err, rc, "Failed to connect to the server at %s:%u: %s", l->access.worker.host,
                          l->access.worker.port, hq_err_os(rc));
-        link_refuse(l, &err);
+        link_end_refused(l, &err);
     } else {
         link_lose(l, rc, "no answer to Register");
     }
