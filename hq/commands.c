@@ -1,5 +1,6 @@
 #include "hq/commands.h"
 
+#include "hq/cmd_alloc.h"
 #include "hq/cmd_job.h"
 #include "hq/cmd_journal.h"
 #include "hq/cmd_misc.h"
@@ -150,6 +151,52 @@ static const struct hq_command worker_commands[] = {
      .run = cmd_worker_hwdetect_run},
 };
 
+#define ALLOC_ROW(K)                                                                                                   \
+    OPTS(alloc_add_opts, ALLOC_ADD_OPTS, alloc_add_args), .run = cmd_alloc_add_run, .kind = (K)
+static const struct hq_command alloc_add_commands[] = {
+    {.name = "pbs", .help = "Allocations are jobs of PBS.", ALLOC_ROW(ALLOC_ADD_PBS)},
+    {.name = "slurm", .help = "Allocations are jobs of Slurm.", ALLOC_ROW(ALLOC_ADD_SLURM)},
+};
+static const struct hq_command alloc_trial_commands[] = {
+    {.name = "pbs", .help = "As a job of PBS, held.", ALLOC_ROW(ALLOC_TRIAL_PBS)},
+    {.name = "slurm", .help = "As a job of Slurm.", ALLOC_ROW(ALLOC_TRIAL_SLURM)},
+};
+static const struct hq_command alloc_commands[] = {
+    {.name = "list", .help = "Lists allocation queues.", .run = cmd_alloc_list_run},
+    {.name = "info",
+     .help = "Lists the allocations of a queue.",
+     OPTS(alloc_info_opts, ALLOC_INFO_OPTS, alloc_queue_args),
+     .run = cmd_alloc_info_run},
+    {.name = "log",
+     .help = "Prints the output of an allocation.",
+     OPTS(alloc_log_opts, ALLOC_LOG_OPTS, alloc_log_args),
+     .run = cmd_alloc_log_run},
+    {.name = "add",
+     .help = "Makes a queue: allocations are submitted when tasks need nodes.",
+     .subs = alloc_add_commands,
+     .sub_count = HQ_ARRAY_LEN(alloc_add_commands)},
+    {.name = "dry-run",
+     .help = "Submits one allocation with these options and cancels it.",
+     .subs = alloc_trial_commands,
+     .sub_count = HQ_ARRAY_LEN(alloc_trial_commands)},
+    {.name = "pause",
+     .help = "No new allocations for a queue.",
+     OPTS(alloc_queue_opts, ALLOC_QUEUE_OPTS, alloc_queue_args),
+     .run = cmd_alloc_pause_run},
+    {.name = "resume",
+     .help = "Lets a queue submit again.",
+     OPTS(alloc_queue_opts, ALLOC_QUEUE_OPTS, alloc_queue_args),
+     .run = cmd_alloc_resume_run},
+    {.name = "remove",
+     .help = "Cancels the allocations of a queue and forgets it.",
+     OPTS(alloc_remove_opts, ALLOC_REMOVE_OPTS, alloc_queue_args),
+     .run = cmd_alloc_remove_run},
+    {.name = "status",
+     .help = "Tells what automatic allocation does, why allocations wait, and the node-hours used.",
+     OPTS(alloc_status_opts, ALLOC_STATUS_OPTS, alloc_queue_args),
+     .run = cmd_alloc_status_run},
+};
+
 static const char *const journal_aliases[] = {"event-log", NULL};
 static const struct hq_command journal_commands[] = {
     {.name = "export",
@@ -209,6 +256,7 @@ static const struct hq_command root_commands[] = {
     {.name = "submit", .help = "Submits a program as one task or an array of tasks.", SUBMIT_ROW},
     {.name = "task", .help = "Shows tasks.", GROUP(task_commands)},
     {.name = "worker", .help = "Starts, stops and shows workers.", GROUP(worker_commands)},
+    {.name = "alloc", .help = "Gets nodes from Slurm or PBS when tasks need them.", GROUP(alloc_commands)},
     {.name = "journal",
      .help = "Reads and maintains the journal.",
      .aliases = journal_aliases,
