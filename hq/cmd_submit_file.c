@@ -259,8 +259,8 @@ make_head(struct run *r)
     Hq__Submit *s = hq_arena_alloc(arena, sizeof *s);
     hq__submit__init(s);
     s->job = r->is_job_given ? r->args->job : 0;
+    s->name = desc_bytes(r->file.has_name ? r->file.name : submit_default_name(r->file.tasks[0].command[0]));
     if (s->job == 0) {
-        s->name = desc_bytes(r->file.has_name ? r->file.name : submit_default_name(r->file.tasks[0].command[0]));
         s->has_max_fails = r->file.has_max_fails;
         s->max_fails = r->file.max_fails;
     }

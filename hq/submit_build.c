@@ -262,8 +262,8 @@ submit_build(Hq__Submit **ret, const struct submit_input *in, struct hq_arena *a
     Hq__Submit *s = hq_arena_alloc(arena, sizeof *s);
     hq__submit__init(s);
     s->job = is_given(in, "job") ? a->job : 0;
+    s->name = desc_bytes(is_given(in, "name") ? a->name : submit_default_name(a->command.v[0]));
     if (s->job == 0) {
-        s->name = desc_bytes(is_given(in, "name") ? a->name : submit_default_name(a->command.v[0]));
         s->has_max_fails = is_given(in, "max-fails");
         s->max_fails = a->max_fails;
     }

@@ -70,6 +70,7 @@ answer_watch(struct shell *s, uint64_t handle, const struct selection *jobs)
     hq_arena_reset(&s->conv_arena);
     query_watch(s->core, jobs, &s->conv_arena, &w);
     w.is_stopping = w.is_stopping || s->is_stopping;
+    r->peer->polled_ms = w.is_stopping ? 0 : hq_clock_ms();
     struct hq_buf bytes = HQ_BUF_INIT;
     egress_job_watch(&bytes, r->request_id, &w, s->conf.identity.incarnation);
     shell_answer_question(s, handle, &bytes);
@@ -140,13 +141,20 @@ has_events(const struct shell *s, uint64_t handle)
     return r != NULL && r->peer->event_next < s->follow.event_next;
 }
 
+/* Can a follower be told everything? */
+static bool
+knows_end(const struct shell *s)
+{
+    return s->is_stopping && s->committed_seq >= core_newest_seq(s->core);
+}
+
 void
 follow_on_follow(struct shell *s, struct peer *p, uint64_t handle, const Hq__Follow *m)
 {
     if (p->event_next == 0) {
         p->event_next = s->follow.event_next; /* events are live only: not those from before */
     }
-    if (m->after_seq < s->committed_seq || m->wait_ms == 0 || has_events(s, handle) || s->is_stopping) {
+    if (m->after_seq < s->committed_seq || m->wait_ms == 0 || has_events(s, handle) || knows_end(s)) {
         follow_read_start(s, handle, m->after_seq);
         return;
     }
@@ -159,12 +167,12 @@ follow_on_follow(struct shell *s, struct peer *p, uint64_t handle, const Hq__Fol
 }
 
 void
-follow_add_event(struct shell *s, const struct record *rec)
+follow_add_event(struct shell *s, const struct record *rec, uint64_t after_seq)
 {
     struct follow *f = &s->follow;
     struct follow_event *e = &f->events[f->event_next % FOLLOW_EVENTS_MAX];
     e->number = f->event_next++;
-    e->after_seq = core_newest_seq(s->core);
+    e->after_seq = after_seq;
     hq_buf_clear(&e->body);
     record_pb_encode(rec, &s->conv_arena, &e->body);
 }
@@ -178,7 +186,7 @@ progress_followers(struct shell *s, hq_ms now_ms)
     for (struct follower *w = TAILQ_FIRST(&f->followers); w != NULL; w = next) {
         next = TAILQ_NEXT(w, link);
         bool is_gone = request_find(&s->peers, w->handle) == NULL;
-        bool is_over = w->until_ms <= now_ms || s->is_stopping;
+        bool is_over = w->until_ms <= now_ms || knows_end(s);
         if (!is_gone && (is_over || w->after_seq < s->committed_seq || has_events(s, w->handle))) {
             follow_read_start(s, w->handle, w->after_seq);
             is_gone = true;
@@ -200,8 +208,18 @@ follow_progress(struct shell *s, hq_ms now_ms)
     return HQ_MIN(watches_ms, followers_ms);
 }
 
-void
-follow_stop(struct shell *s)
+hq_ms
+follow_stop(struct shell *s, hq_ms now_ms)
 {
-    (void)follow_progress(s, hq_clock_ms());
+    hq_ms until_ms = 0;
+    uint64_t key;
+    uint64_t value;
+    (void)follow_progress(s, now_ms);
+    for (size_t it = 0; hq_map_next(&s->peers.by_id[PEER_CLIENTS], &it, &key, &value);) {
+        const struct peer *p = (const struct peer *)(uintptr_t)value;
+        if (p->polled_ms != 0 && p->polled_ms + FOLLOW_BACK_MS > now_ms) {
+            until_ms = HQ_MAX(until_ms, p->polled_ms + FOLLOW_BACK_MS);
+        }
+    }
+    return until_ms;
 }

@@ -18,6 +18,7 @@
 #define FOLLOW_EVENTS_MAX 1024u
 #define FOLLOW_WAIT_MS_MAX 30000
 #define FOLLOW_LOOKS_PER_S 20
+#define FOLLOW_BACK_MS 500 /* who polls comes back within that, or is not waited for at the end */
 
 struct shell;
 struct peer;
@@ -53,10 +54,12 @@ void follow_init(struct follow *f);
 void follow_fini(struct follow *f);
 void follow_on_watch(struct shell *s, uint64_t handle, const Hq__JobWatch *m);
 void follow_on_follow(struct shell *s, struct peer *p, uint64_t handle, const Hq__Follow *m);
-void follow_add_event(struct shell *s, const struct record *rec);
+/* after_seq: the record it came behind. */
+void follow_add_event(struct shell *s, const struct record *rec, uint64_t after_seq);
 /* A commit, or new events. Answers what can be answered; returns when to be called again, INT64_MAX = no need. */
 hq_ms follow_progress(struct shell *s, hq_ms now_ms);
-/* Orderly end: everybody is told. */
-void follow_stop(struct shell *s);
+/* Orderly end: everybody is told. Returns until when somebody is expected who has just been answered and does not know of
+ * the end yet; 0 = nobody. */
+hq_ms follow_stop(struct shell *s, hq_ms now_ms);
 
 #endif

@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "common/clock.h"
 #include "common/limits.h"
 #include "common/mem.h"
 #include "hqd/convert.h"
@@ -155,6 +156,7 @@ page_done(struct journal_read *rd)
         m.hqd_incarnation = conv_bytes(s->conf.identity.incarnation);
         m.has_more = rd->has_more;
         m.is_stopping = s->is_stopping && !rd->has_more && rd->last_seq >= core_newest_seq(s->core);
+        r->peer->polled_ms = m.is_stopping ? 0 : hq_clock_ms();
         struct hq_buf bytes = HQ_BUF_INIT;
         egress_pack(&bytes, HQ__MESSAGE_TYPE__TYPE_FOLLOW_ANSWER, r->request_id, &m.base);
         hq_buf_str(&bytes, hq_buf_view(&records));

@@ -46,6 +46,7 @@ struct peer {
     STAILQ_HEAD(, peer_answer) undelivered;
     struct uploads uploads;
     uint64_t event_next;      /* follow: first event not sent yet; 0 = never followed */
+    hq_ms polled_ms;          /* watch, follow: when the last answer left that did not say that hqd ends; 0 = none */
 };
 
 struct peers {

@@ -145,13 +145,15 @@ end(struct shell *s, enum shell_end how)
 static void
 check_stop(struct shell *s)
 {
-    bool is_late = hq_clock_ms() >= s->stop_until_ms;
+    hq_ms now_ms = hq_clock_ms();
+    bool is_late = now_ms >= s->stop_until_ms;
     bool is_on_disk = s->committed_seq >= journal_appended_seq(s->journal);
-    if (is_on_disk) {
-        follow_stop(s);
-    }
-    if ((is_on_disk && outbox_is_empty(&s->outbox) && s->reads_out == 0) || is_late) {
+    hq_ms back_ms = is_on_disk ? follow_stop(s, now_ms) : 0;
+    bool is_told = is_on_disk && back_ms == 0 && outbox_is_empty(&s->outbox) && s->reads_out == 0;
+    if (is_told || is_late) {
         end(s, is_on_disk ? SHELL_END_ORDERLY : SHELL_END_FAILED);
+    } else if (back_ms != 0) {
+        arm(s->loop, &s->wait_timer, back_ms);
     }
 }
 

@@ -112,7 +112,7 @@ shell_carry_out(struct shell *s)
             on_record(s, &e->u.record);
             break;
         case EFFECT_EVENT:
-            follow_add_event(s, &e->u.record);
+            follow_add_event(s, &e->u.record, e->after_seq);
             break;
         case EFFECT_ANSWER:
             on_answer(s, e);

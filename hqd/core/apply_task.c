@@ -220,13 +220,27 @@ apply_tasks_unassigned(struct core *core, const struct record_tasks_unassigned *
 }
 
 static void
+note_start(struct worker *w, const struct job *job, uint32_t pos, hq_wall_ms time_ms)
+{
+    if (w != NULL && time_ms >= w->last_started_ms) {
+        w->last_job = job->id;
+        w->last_task = job_task_id(job, pos);
+        w->last_started_ms = time_ms;
+    }
+}
+
+static void
 start_one(struct held *h, struct worker *w, hq_wall_ms time_ms)
 {
     struct cls *cls = job_node(h->job, h->pos)->cls;
+    const struct gang *gang = cls->is_gang ? job_gang(h->job, h->pos) : NULL;
     page_state(h->page)[h->at] = task_next[TASK_ASSIGNED][TASK_ON_START];
     page_started(h->page)[h->at] = time_ms;
     h->job->counts.waiting--;
     h->job->counts.running++;
+    for (uint32_t i = 0; gang != NULL && i < gang->node_count; i++) {
+        note_start(core_worker(h->core, gang->nodes[i]), h->job, h->pos, time_ms);
+    }
     if (w == NULL) {
         return;
     }
@@ -234,9 +248,7 @@ start_one(struct held *h, struct worker *w, hq_wall_ms time_ms)
     if (!cls->is_gang) {
         worker_start(h->core, w, cls, page_variant(h->page)[h->at], 1);
     }
-    w->last_job = h->job->id;
-    w->last_task = job_task_id(h->job, h->pos);
-    w->last_started_ms = time_ms;
+    note_start(w, h->job, h->pos, time_ms);
 }
 
 void
@@ -383,11 +395,7 @@ apply_tasks_finished(struct core *core, const struct record_tasks_finished *rec)
         for (; f.k < walk.k + walk.count; f.k++) { /* a page that does not exist was not read */
             f.time_ms += rec->tasks.times.started[f.k];
         }
-        if (f.w != NULL && f.time_ms >= f.w->last_started_ms) {
-            f.w->last_job = job->id;
-            f.w->last_task = job_task_id(job, walk.pos + walk.count - 1);
-            f.w->last_started_ms = f.time_ms;
-        }
+        note_start(f.w, job, walk.pos + walk.count - 1, f.time_ms);
     }
     job_changed(core, job);
     note_end(core, job);

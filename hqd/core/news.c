@@ -123,6 +123,13 @@ measure(struct ctx *ctx, struct worker *w, const struct job *job, const struct t
 }
 
 /* ---- groups */
+static const struct gang *
+gang_led_by(const struct job *job, const struct worker *w, hq_task_ix task)
+{
+    uint32_t pos;
+    return w->is_root && idset_find(&job->ids, task, &pos) ? job_gang(job, pos) : NULL;
+}
+
 static void
 take_started(struct ctx *ctx, struct worker *w, const struct tasks_started *g)
 {
@@ -132,13 +139,22 @@ take_started(struct ctx *ctx, struct worker *w, const struct tasks_started *g)
     if (job == NULL || news_filter(ctx, job, w, g->instance, true, &to->ids, &to->times) == 0) {
         return;
     }
-    uint32_t pos;
-    const struct gang *gang = w->is_root && idset_find(&job->ids, to->ids.v[0].first, &pos) ? job_gang(job, pos) : NULL;
+    const struct gang *gang = gang_led_by(job, w, to->ids.v[0].first);
     if (gang != NULL) {
         rec.u.tasks_started.nodes = gang->nodes;
         rec.u.tasks_started.node_count = gang->node_count;
     }
     core_emit(ctx, &rec);
+}
+
+/* The end of a task that readers have not seen start: its start as a record of its own. Needed where more than the end
+ * follows from it: a failure first aborts others, a multi-node task has nodes to name. */
+static void
+split_start(struct ctx *ctx, struct worker *w, const struct tasks_started *one)
+{
+    if (one->times.base_ms != 0) {
+        take_started(ctx, w, one);
+    }
 }
 
 static void
@@ -147,6 +163,12 @@ take_finished(struct ctx *ctx, struct worker *w, const struct tasks_finished *g)
     struct job *job = core_job(ctx->core, g->job.v);
     struct record rec = {.kind = RECORD_TASKS_FINISHED, .u.tasks_finished = {.worker = w->id, .tasks = *g}};
     struct tasks_finished *to = &rec.u.tasks_finished.tasks;
+    if (job != NULL && gang_led_by(job, w, g->ids.v[0].first) != NULL) {
+        struct tasks_started start = {
+            .job = g->job, .instance = g->instance, .variant = g->variant, .ids = g->ids, .times = g->times};
+        start.times.duration_ms = NULL;
+        split_start(ctx, w, &start);
+    }
     uint64_t n = job == NULL ? 0 : news_filter(ctx, job, w, g->instance, false, &to->ids, &to->times);
     if (n > 0) {
         core_emit(ctx, &rec);
@@ -158,9 +180,15 @@ static void
 take_failed(struct ctx *ctx, struct worker *w, const struct task_failed *g)
 {
     struct job *job = core_job(ctx->core, g->job.v);
-    struct hq_range one = {.first = g->task, .count = 1, .step = 1};
-    struct hq_ranges ids = {.v = &one, .count = 1};
+    struct hq_range *one = hq_arena_array(&ctx->fx->arena, 1, sizeof(*one));
+    *one = (struct hq_range){.first = g->task, .count = 1, .step = 1};
+    struct hq_ranges ids = {.v = one, .count = 1};
     if (job != NULL && news_filter(ctx, job, w, g->instance, false, &ids, NULL) == 1) {
+        static const int64_t at_base[] = {0};
+        struct tasks_started start = {
+            .job = g->job, .instance = g->instance, .variant = g->variant, .ids = ids,
+            .times = {.base_ms = g->started_ms, .started = at_base, .count = 1}};
+        split_start(ctx, w, &start);
         cancel_fail(ctx, job, w->id, g);
     }
 }

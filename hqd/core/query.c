@@ -145,37 +145,55 @@ cmp_id(const void *pa, const void *pb)
     return *a < *b ? -1 : *a > *b;
 }
 
+struct distinct {
+    struct hq_arena *arena;
+    struct hq_map seen;
+    uint32_t *v;
+    size_t cap;
+    size_t count;
+    uint32_t last; /* mostly the next one too */
+};
+
+static void
+add_distinct(struct distinct *d, uint32_t id)
+{
+    if (id == d->last || id == 0 || hq_map_find(&d->seen, id) != NULL) {
+        return;
+    }
+    d->last = id;
+    hq_map_set(&d->seen, id, 1);
+    hq_arena_grow(d->arena, &d->v, &d->cap, d->count + 1, sizeof(*d->v));
+    d->v[d->count++] = id;
+}
+
 /* Distinct workers of tasks that have run. O(tasks that have run). */
 static void
 add_workers(const struct core *core, const struct job *job, struct hq_arena *arena, struct query_job_detail *ret)
 {
-    struct hq_map seen;
-    uint32_t *v = NULL;
-    size_t cap = 0;
-    size_t n = 0;
-    uint32_t last = 0;
-    hq_map_init(&seen, 0);
+    struct distinct d = {.arena = arena};
+    hq_map_init(&d.seen, 0);
     for (uint32_t ix = 0; ix < job->tasks.page_count; ix++) {
         struct task_page *p = job->tasks.pages[ix];
         for (uint32_t i = 0; p != NULL && i < task_page_size(&job->tasks, ix); i++) {
-            uint32_t id = page_worker(p)[i];
-            if (id == last || id == 0 || page_started(p)[i] == 0 || hq_map_find(&seen, id) != NULL) {
-                continue;
-            }
-            last = id;
-            hq_map_set(&seen, id, 1);
-            hq_arena_grow(arena, &v, &cap, n + 1, sizeof(*v));
-            v[n++] = id;
+            add_distinct(&d, page_started(p)[i] == 0 ? 0 : page_worker(p)[i]);
         }
     }
-    hq_map_fini(&seen);
-    if (n > 0) {
-        qsort(v, n, sizeof(*v), cmp_id);
+    for (size_t i = 0; i < job->gang_count; i++) {
+        const struct gang *gang = &job->gangs[i];
+        struct task_page *p = task_table_peek(&job->tasks, gang->pos);
+        bool has_run = p != NULL && page_started(p)[gang->pos % TASK_PAGE_TASKS] != 0;
+        for (uint32_t k = 1; has_run && k < gang->node_count; k++) { /* the root is in the column */
+            add_distinct(&d, gang->nodes[k]);
+        }
     }
-    ret->worker_count = (uint32_t)n;
+    hq_map_fini(&d.seen);
+    if (d.count > 0) {
+        qsort(d.v, d.count, sizeof(*d.v), cmp_id);
+    }
+    ret->worker_count = (uint32_t)d.count;
     ret->worker_hosts = hq_arena_array(arena, HOSTS_SHOWN, sizeof(*ret->worker_hosts));
-    for (size_t i = 0; i < n && i < HOSTS_SHOWN; i++) {
-        const struct worker *w = core_worker(core, v[i]);
+    for (size_t i = 0; i < d.count && i < HOSTS_SHOWN; i++) {
+        const struct worker *w = core_worker(core, d.v[i]);
         ret->worker_hosts[ret->worker_host_count++] = w == NULL ? HQ_STR_NULL : w->config.hostname;
     }
 }
