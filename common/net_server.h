@@ -41,7 +41,8 @@ struct hq_net_server {
     ev_timer trim;   /* memory of many connections that went */
     hq_ms swept_at_ms;
     hq_ms trimmed_at_ms;
-    uint32_t removed_count; /* connections that went since then */
+    uint32_t removed_count;   /* connections that went since then */
+    uint32_t trim_seen_count; /* of them, when the timer was set */
     bool is_closing;
     struct hq_live live;
 };

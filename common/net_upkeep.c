@@ -9,7 +9,8 @@
 #include "common/net_kick.h"
 
 #define TRIM_COUNT_MIN 256 /* connections gone */
-#define TRIM_MS_MIN 5000
+#define TRIM_CALM_MS 200   /* without another one: it has ebbed */
+#define TRIM_MS_MAX 5000
 #define SWEEP_MS_MIN 50 /* between two walks over our descriptors: a flood must not cost more than a few per cent */
 
 void
@@ -72,25 +73,32 @@ server_on_sweep(struct ev_loop *loop, ev_timer *w, int revents)
     hq_server_kick_soon(s);
 }
 
-/* nng keeps some kB per connection; the allocator keeps what a flood of them has left until it is told not to. */
+/* nng keeps some kB per connection; the allocator keeps what a flood of them has left until it is told not to. That is
+ * done when the flood has ebbed, or every TRIM_MS_MAX while it lasts. */
 static void
 server_on_trim(struct ev_loop *loop, ev_timer *w, int revents)
 {
-    (void)loop;
     (void)revents;
     struct hq_net_server *s = w->data;
-    s->trimmed_at_ms = hq_clock_ms();
-    s->removed_count = 0;
-    (void)malloc_trim(0); /* nothing to give back is fine */
+    hq_ms now_ms = hq_clock_ms();
+    bool is_calm = s->removed_count == s->trim_seen_count;
+    if (is_calm || now_ms - s->trimmed_at_ms >= TRIM_MS_MAX) {
+        s->trimmed_at_ms = now_ms;
+        s->removed_count = 0;
+        (void)malloc_trim(0); /* nothing to give back is fine */
+        return;
+    }
+    s->trim_seen_count = s->removed_count;
+    ev_timer_set(w, TRIM_CALM_MS / 1e3, 0.);
+    ev_timer_start(loop, w);
 }
 
 void
 hq_server_trim_soon(struct hq_net_server *s)
 {
     if (++s->removed_count >= TRIM_COUNT_MIN && !ev_is_active(&s->trim)) {
-        hq_ms since_ms = hq_clock_ms() - s->trimmed_at_ms;
-        hq_ms wait_ms = HQ_MAX(TRIM_MS_MIN - since_ms, (hq_ms)1000);
-        ev_timer_set(&s->trim, (double)wait_ms / 1e3, 0.);
+        s->trim_seen_count = s->removed_count;
+        ev_timer_set(&s->trim, TRIM_CALM_MS / 1e3, 0.);
         ev_timer_start(s->conf.loop, &s->trim);
     }
 }

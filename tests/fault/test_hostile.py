@@ -174,8 +174,8 @@ def test_ten_thousand_bad_peers(cluster):
     assert lines < 1000, f"{lines} log lines for 10,000 peers"
     assert cluster.running_workers() == [1] and cluster.server.running()
     assert after <= 2 * seconds + 0.05, f"a good client took {seconds:.4f} s before, {after:.4f} s after"
-    if not SAN:  # a sanitizer keeps freed memory
-        assert rss_kb(cluster.server.pid) - before_kb <= 1024
+    if not SAN:  # a sanitizer keeps freed memory; the allocator gives it back when the flood has ebbed
+        wait_until(lambda: rss_kb(cluster.server.pid) - before_kb <= 1024, "the memory given back")
 
 
 def test_silent_peers(cluster):
