@@ -277,6 +277,13 @@ drain(struct wshell *s, bool will_poll)
     return count;
 }
 
+void
+wshell_take_events(struct wshell *s)
+{
+    (void)drain(s, false);
+    ev_feed_event(s->conf.loop, &s->launcher_ready, EV_READ); /* their effects are carried out from the loop */
+}
+
 static void
 on_launcher(struct ev_loop *loop, ev_io *w, int revents)
 {

@@ -50,6 +50,8 @@ struct wshell {
 /* Carries out all effects, then sets timers and tells link. */
 void wshell_after(struct wshell *s);
 void wshell_do_effects(struct wshell *s);
+/* Puts what the launcher has told so far into agent and report; effects follow in the next turn of the loop. */
+void wshell_take_events(struct wshell *s);
 extern const struct link_calls wshell_link_calls; /* ctx is to be set */
 /* hqd has commands, or ends: shell_link.c. */
 void wshell_begin_end(struct wshell *s, enum lifetime_end why);

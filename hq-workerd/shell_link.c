@@ -84,6 +84,9 @@ list_held(void *ctx, struct link_held_list *ret)
     struct launcher_held_list list = {0};
     int rc = launcher_list_held(s->launcher, &list);
 
+    /* What ended before the list was made is not in it: it has to be in the report, or hqd would take it for lost and
+     * give it away again. */
+    wshell_take_events(s);
     if (list.count > 1) {
         qsort(list.v, list.count, sizeof(*list.v), compare_held);
     }
