@@ -1,4 +1,6 @@
 /* Coupling of resource groups (spec section "Coupling"): syntax first, then what it names. */
+#include <stdlib.h>
+
 #include "common/limits.h"
 #include "common/num.h"
 #include "common/pool.h"
@@ -111,6 +113,21 @@ resolve(const struct hq_pools *pools, const struct end ends[2], struct hq_coupli
     return 0;
 }
 
+static int
+by_ends(const void *pa, const void *pb)
+{
+    const struct hq_coupling *a = pa;
+    const struct hq_coupling *b = pb;
+    const uint32_t x[] = {a->resource1_ix, a->group1_ix, a->resource2_ix, a->group2_ix};
+    const uint32_t y[] = {b->resource1_ix, b->group1_ix, b->resource2_ix, b->group2_ix};
+    for (size_t i = 0; i < HQ_ARRAY_LEN(x); i++) {
+        if (x[i] != y[i]) {
+            return x[i] < y[i] ? -1 : 1;
+        }
+    }
+    return 0;
+}
+
 int
 hq_coupling_parse(struct hq_pools *pools, struct hq_str text, struct hq_arena *arena, struct hq_err *err)
 {
@@ -137,11 +154,11 @@ hq_coupling_parse(struct hq_pools *pools, struct hq_str text, struct hq_arena *a
         if (rc < 0) {
             return rc;
         }
-        for (size_t k = 0; k < i; k++) {
-            if (v[k].resource1_ix == v[i].resource1_ix && v[k].group1_ix == v[i].group1_ix &&
-                v[k].resource2_ix == v[i].resource2_ix && v[k].group2_ix == v[i].group2_ix) {
-                return hq_err_set(err, -EINVAL, "Repeated coupling definition");
-            }
+    }
+    qsort(v, room, sizeof *v, by_ends); /* the order of the words says nothing */
+    for (size_t i = 1; i < room; i++) {
+        if (by_ends(&v[i - 1], &v[i]) == 0) {
+            return hq_err_set(err, -EINVAL, "Repeated coupling definition");
         }
     }
     pools->couplings = v;

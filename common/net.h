@@ -117,4 +117,8 @@ HQ_MUST_CHECK int hq_net_sub_create(struct hq_net_sub **ret, struct ev_loop *loo
                                     struct hq_err *err);
 void hq_net_sub_destroy(struct hq_net_sub *s);
 
+/* The addresses behind a name as "10.0.0.7:41234, ..." for log lines; an address names itself. May block for long: not where
+ * a loop runs. -EHOSTUNREACH: no such host, *out is as it was. */
+HQ_MUST_CHECK int hq_net_addresses(const char *host, uint16_t port, struct hq_buf *out);
+
 #endif

@@ -1,5 +1,6 @@
 #include "common/net_resolve.h"
 
+#include <arpa/inet.h>
 #include <ev.h>
 #include <netdb.h>
 #include <pthread.h>
@@ -10,6 +11,7 @@
 
 #include "common/bridge.h"
 #include "common/mem.h"
+#include "common/net.h"
 
 #define HOST_BYTES 256
 #define THREAD_STACK_BYTES (512u * 1024u)
@@ -59,6 +61,23 @@ int
 hq_resolve_blocking(const char *host, uint16_t port, struct hq_addrs *ret)
 {
     return lookup(host, port, 0, ret);
+}
+
+int
+hq_net_addresses(const char *host, uint16_t port, struct hq_buf *out)
+{
+    struct hq_addrs found;
+    int rc = hq_resolve_blocking(host, port, &found);
+    for (size_t i = 0; rc == 0 && i < found.count; i++) {
+        char ip[INET6_ADDRSTRLEN] = "?";
+        const struct sockaddr_storage *sa = &found.at[i].sa;
+        bool is_v6 = sa->ss_family == AF_INET6;
+        const void *bytes = is_v6 ? (const void *)&((const struct sockaddr_in6 *)sa)->sin6_addr
+                                  : (const void *)&((const struct sockaddr_in *)sa)->sin_addr;
+        (void)inet_ntop(sa->ss_family, bytes, ip, sizeof(ip)); /* "?" stays */
+        hq_buf_printf(out, is_v6 ? "%s[%s]:%u" : "%s%s:%u", i == 0 ? "" : ", ", ip, port);
+    }
+    return rc;
 }
 
 static void

@@ -263,17 +263,31 @@ detect_drop_threads(struct hq_pool *pool, struct hq_arena *arena)
     hwloc_topology_destroy(topology);
 }
 
-bool
-detect_memory(struct hq_pool *ret, struct hq_arena *arena)
+/* Memory of the nodes that a cpuset allows, or of another machine's topology; 0 = all that this machine has. The nodes' sizes
+ * do not always add up to that (memory added to a running virtual machine), so they count only where they must. */
+static uint64_t
+memory_of_nodes(void)
 {
     hwloc_topology_t topology;
     uint64_t bytes = 0;
 
-    (void)arena; /* a sum needs none */
-    if (detect_open(&topology) == 0) {
-        bytes = hwloc_get_root_obj(topology)->total_memory;
-        hwloc_topology_destroy(topology);
+    if (detect_open(&topology) < 0) {
+        return 0;
     }
+    if (!hwloc_topology_is_thissystem(topology) ||
+        !hwloc_bitmap_isequal(hwloc_topology_get_allowed_nodeset(topology), hwloc_topology_get_complete_nodeset(topology))) {
+        bytes = hwloc_get_root_obj(topology)->total_memory;
+    }
+    hwloc_topology_destroy(topology);
+    return bytes;
+}
+
+bool
+detect_memory(struct hq_pool *ret, struct hq_arena *arena)
+{
+    uint64_t bytes = memory_of_nodes();
+
+    (void)arena; /* a sum needs none */
     if (bytes == 0) {
         long pages = sysconf(_SC_PHYS_PAGES), page_bytes = sysconf(_SC_PAGESIZE);
         bytes = pages > 0 && page_bytes > 0 ? (uint64_t)pages * (uint64_t)page_bytes : 0;

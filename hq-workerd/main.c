@@ -137,6 +137,28 @@ add_detected(struct workerd *w, uint32_t detect, bool one_per_core)
     }
 }
 
+/* Known names turn on the readings, whoever gave them. */
+static void
+watch_gpus(struct workerd *w)
+{
+    static const struct {
+        const char *pool, *word, *family;
+    } known[] = {{"gpus/nvidia", "nvidia", "Nvidia"}, {"gpus/amd", "amd", "Amd"}};
+    const struct hq_worker_start_args *a = w->start.parsed.args;
+    size_t families = 0;
+
+    for (size_t i = 0; i < HQ_ARRAY_LEN(known); i++) {
+        if (has_pool(w, known[i].pool)) {
+            w->gpu_families[families++] = known[i].family;
+        }
+        for (size_t k = 0; k < a->resources.count; k++) {
+            if (hq_str_is(a->resources.v[k].name, known[i].pool)) {
+                hq_log_info("Observing %s GPU usage because of manually passed resource `%s`", known[i].word, known[i].pool);
+            }
+        }
+    }
+}
+
 static int
 make_pools(struct workerd *w, struct hq_err *err)
 {
@@ -155,12 +177,8 @@ make_pools(struct workerd *w, struct hq_err *err)
     if (rc == 0 && a->coupling.len > 0) {
         rc = hq_coupling_parse(&w->pools, a->coupling, &w->arena, err);
     }
-    size_t families = 0;
-    if (has_pool(w, "gpus/nvidia")) {
-        w->gpu_families[families++] = "Nvidia";
-    }
-    if (has_pool(w, "gpus/amd")) {
-        w->gpu_families[families++] = "Amd";
+    if (rc == 0) {
+        watch_gpus(w);
     }
     return rc;
 }
@@ -391,6 +409,21 @@ launcher_threads(const struct workerd *w)
     return HQ_MIN(HQ_MAX((uint32_t)cpus, 1u), LAUNCHERS_MAX_AUTO);
 }
 
+/* Before the loop: looking a name up may take its time. */
+static void
+log_candidates(const struct hq_access_side *server)
+{
+    HQ_AUTO(hq_buf_fini) struct hq_buf text = HQ_BUF_INIT;
+
+    if (!server->has_key) {
+        hq_log_warn("No worker key: Unauthenticated and unencrypted connection to server");
+    }
+    if (hq_net_addresses(server->host, server->port, &text) < 0) {
+        hq_buf_printf(&text, "%s:%u", server->host, server->port);
+    }
+    hq_log_info("Connecting to server (candidate addresses = [%s])", text.ptr);
+}
+
 static int
 run_shell(struct workerd *w, struct hq_err *err)
 {
@@ -412,7 +445,7 @@ run_shell(struct workerd *w, struct hq_err *err)
                                .ctx = w,
                                .on_registered = on_registered};
 
-    hq_log_info("Connecting to server (candidate addresses = [%s:%u])", w->access.worker.host, w->access.worker.port);
+    log_candidates(&w->access.worker);
     int rc = wshell_create(&w->shell, &conf, err);
     return rc < 0 ? 1 : wshell_run(w->shell, err);
 }

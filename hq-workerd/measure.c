@@ -22,6 +22,7 @@ struct measure {
     size_t cpu_count;
     struct hq_buf text;
     bool with_nvidia, with_amd;
+    bool has_failed[2]; /* the tools, at their last run; by their thread */
     struct link_gpu gpus[MEASURE_GPUS_MAX]; /* as handed out; ids point into `shown` */
     struct measure_gpu shown[MEASURE_GPUS_MAX];
     pthread_t thread;
@@ -239,7 +240,7 @@ measure_parse_amd(struct hq_str text, struct measure_gpu *ret, size_t max)
 
 static size_t
 run_gpu_tool(char *const *argv, size_t (*parse)(struct hq_str, struct measure_gpu *, size_t), struct measure_gpu *ret,
-             size_t max)
+             size_t max, bool *has_failed)
 {
     HQ_AUTO(hq_buf_fini) struct hq_buf out = HQ_BUF_INIT;
     HQ_AUTO(hq_buf_fini) struct hq_buf errors = HQ_BUF_INIT;
@@ -249,9 +250,13 @@ run_gpu_tool(char *const *argv, size_t (*parse)(struct hq_str, struct measure_gp
 
     int rc = hq_proc_run(&conf, HQ_STR_NULL, &out, &errors, MEASURE_TOOL_BYTES_MAX, MEASURE_TOOL_MS_MAX, &status, &err);
     if (rc < 0 || status != 0) {
-        hq_log_error("GPU readings failed: %s %s", argv[0], rc < 0 ? err.text : "ended with an error");
+        if (!*has_failed) { /* once, not with every reading */
+            hq_log_error("GPU readings failed: %s", rc < 0 ? err.text : hq_buf_view(&errors).len > 0 ? errors.ptr : argv[0]);
+        }
+        *has_failed = true;
         return 0;
     }
+    *has_failed = false;
     return parse(hq_buf_view(&out), ret, max);
 }
 
@@ -267,11 +272,11 @@ measure_gpus_thr(void *arg)
 
     if (m->with_nvidia) {
         char *argv[] = {nvidia, csv, query, NULL};
-        count += run_gpu_tool(argv, measure_parse_nvidia, found, MEASURE_GPUS_MAX);
+        count += run_gpu_tool(argv, measure_parse_nvidia, found, MEASURE_GPUS_MAX, &m->has_failed[0]);
     }
     if (m->with_amd) {
         char *argv[] = {rocm, json, use, bus, memory, NULL};
-        count += run_gpu_tool(argv, measure_parse_amd, found + count, MEASURE_GPUS_MAX - count);
+        count += run_gpu_tool(argv, measure_parse_amd, found + count, MEASURE_GPUS_MAX - count, &m->has_failed[1]);
     }
     pthread_mutex_lock(&m->lock);
     memcpy(m->found, found, count * sizeof(*found));

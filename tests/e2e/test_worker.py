@@ -229,6 +229,26 @@ def test_detection(world):
     count = {"range": lambda: cpus["end"] - cpus["start"] + 1, "list": lambda: len(cpus["values"]),
              "groups": lambda: sum(len(group) for group in cpus["groups"])}[cpus["kind"]]()
     assert count == len(os.sched_getaffinity(0))
+    if not any(name.startswith("SLURM_") for name in os.environ):
+        (mem,) = [pool for pool in resources if pool["name"] == "mem"]
+        bytes_total = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGESIZE")
+        assert mem["size"] == bytes_total * 10000 // 2**20
+
+
+def test_start_lines(world):
+    server = world.start_server("--host=localhost", "--disable-worker-authentication-and-encryption")
+    worker = world.start_worker("--detect-resources=none", "--resource=gpus/amd=[7,8]")
+    port = world.access()["worker"]["port"]
+    lines = [line.split(" ", 1)[1] for line in worker.err().splitlines()]
+    assert server.running() and [line for line in lines if "Listening" not in line] == [
+        f"INFO HyperQueue {world.hq('--version').out.split()[1]}",
+        "INFO Observing amd GPU usage because of manually passed resource `gpus/amd`",
+        "INFO Starting hyperqueue worker",
+        f"INFO Connecting to: localhost:{port}",
+        "WARN No worker key: Unauthenticated and unencrypted connection to server",
+        next(line for line in lines if "candidate" in line),
+    ]
+    assert re.fullmatch(rf"INFO Connecting to server \(candidate addresses = \[.*127\.0\.0\.1:{port}.*\]\)", lines[-1])
 
 
 def test_detection_keeps_to_the_affinity_mask(server):

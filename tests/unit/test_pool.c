@@ -353,10 +353,11 @@ test_coupling(void **state)
     assert_int_equal(hq_pools_sort(&pools, NULL), 0);
     assert_int_equal(hq_coupling_parse(&pools, HQ_STR("cpus[0]:bar[1]=3,cpus[1]:bar[0]"), *state, NULL), 0);
     assert_int_equal(pools.coupling_count, 2);
-    const struct hq_coupling *c = pools.couplings; /* bar comes before cpus */
-    assert_true(c[0].resource1_ix == 0 && c[0].group1_ix == 1 && c[0].resource2_ix == 1 && c[0].group2_ix == 0);
-    assert_int_equal(c[0].weight, 3);
-    assert_int_equal(c[1].weight, 256);
+    const struct hq_coupling *c = pools.couplings; /* bar comes before cpus, its first group before the second */
+    assert_true(c[0].resource1_ix == 0 && c[0].group1_ix == 0 && c[0].resource2_ix == 1 && c[0].group2_ix == 1);
+    assert_true(c[1].resource1_ix == 0 && c[1].group1_ix == 1 && c[1].resource2_ix == 1 && c[1].group2_ix == 0);
+    assert_int_equal(c[0].weight, 256);
+    assert_int_equal(c[1].weight, 3);
     HQ_AUTO(hq_buf_fini) struct hq_buf many = HQ_BUF_INIT;
     hq_buf_rep(&many, ',', HQ_COUPLINGS_MAX);
     assert_int_equal(hq_coupling_parse(&pools, hq_buf_view(&many), *state, NULL), -E2BIG);
