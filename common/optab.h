@@ -32,7 +32,8 @@ typedef int (*hq_opt_parse_fn)(const struct hq_opt *opt, struct hq_str value, vo
 enum hq_opt_flag {
     HQ_OPT_POSITIONAL = 1 << 0, /* `name` is its display name in capitals: "SELECTOR" */
     HQ_OPT_REQUIRED = 1 << 1,
-    HQ_OPT_REPEAT = 1 << 2,     /* may be given again and adds up; everything else is an error the second time */
+    HQ_OPT_REPEAT = 1 << 2,     /* may be given again and adds up; everything else is an error the second time. A
+                                 * positional takes all bare words, and everything behind "--" */
     HQ_OPT_TRAILING = 1 << 3,   /* positional (hq_opt_strv); from its first word on all belongs to it, options too */
     HQ_OPT_MORE_WORDS = 1 << 4, /* `values` goes on behind its NULL: words that work but are not shown */
     HQ_OPT_GLOBAL = 1 << 5,     /* accepted by every command; heading GLOBAL OPTIONS of --help */

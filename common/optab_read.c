@@ -260,7 +260,7 @@ read_positional(struct optab_parse *p, struct optab_words *w)
         return false;
     }
     if ((row.opt->flags & HQ_OPT_TRAILING) == 0) {
-        p->next_positional++;
+        p->next_positional += (row.opt->flags & HQ_OPT_REPEAT) == 0; /* a list takes all bare words */
         return optab_store(p, row, w->v[w->ix]);
     }
     for (; w->ix < w->count; w->ix++) {

@@ -60,7 +60,8 @@ optab_display(struct hq_buf *b, const struct hq_opt *opt)
     hq_buf_cstr(b, is_positional ? (is_optional ? "[" : "<") : " <");
     optab_hint(b, opt);
     hq_buf_cstr(b, is_optional ? "]" : ">");
-    if ((opt->flags & HQ_OPT_TRAILING) != 0) {
+    bool is_list = is_positional && (opt->flags & HQ_OPT_REPEAT) != 0;
+    if ((opt->flags & HQ_OPT_TRAILING) != 0 || is_list) {
         hq_buf_cstr(b, "...");
     }
 }

@@ -252,7 +252,8 @@ on_canceled(void *ctx, const struct batch_result *r)
     if (m != NULL) {
         m->is_canceling = false;
         if (outcome == BATCH_OK || outcome == BATCH_GONE) {
-            tell_end(a, q, m, false, m->must_go ? HQ_STR("put back into the queue by the batch system") : HQ_STR_NULL, NULL);
+            tell_end(a, q, m, false, m->must_go ? HQ_STR("put back into the queue by the batch system") : HQ_STR("cancelled"),
+                     NULL);
         } else {
             m->next_cancel_ms = now_ms + backoff_retry_ms(m->cancel_tries, RETRY_MS_MIN, RETRY_MS_MAX);
             if (m->cancel_tries++ == 0) {

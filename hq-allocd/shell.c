@@ -114,7 +114,7 @@ shell_main(const struct shell_args *args)
         hq_log_error("%s", err.text);
         return 1;
     }
-    a.loop = ev_default_loop(EVFLAG_AUTO);
+    a.loop = ev_loop_new(EVFLAG_AUTO); /* not the default loop: that one takes SIGCHLD and our children's ends */
     if (a.loop == NULL) {
         hq_log_error("The event loop could not be made");
         return 1;

@@ -339,6 +339,9 @@ static int
 describe(Hq__AllocParams *ret, const struct alloc_add_args *a, struct hq_arena *arena, struct hq_err *err)
 {
     struct hq_pools pools = {.v = hq_arena_array(arena, a->resources.count + 1, sizeof *pools.v)};
+    if (a->cpus.text.len > 0 && a->cpus.pool.kind == HQ_POOL_SUM) {
+        return hq_err_set(err, -EINVAL, "Resource kind `sum` cannot be used with CPUs. CPUs must have identity");
+    }
     if (a->cpus.text.len > 0) {
         pools.v[pools.count++] = a->cpus.pool;
     }

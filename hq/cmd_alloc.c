@@ -207,7 +207,7 @@ get_queues(struct hq_cli *cli, Hq__AllocList *req, struct queue_pages *ret, stru
 static void
 print_list(const struct queue_pages *w, struct hq_cli *cli)
 {
-    static const struct hq_column columns[] = {{"ID", HQ_COLUMN_RIGHT | HQ_COLUMN_PLAIN_HEAD},
+    static const struct hq_column columns[] = {{"ID", HQ_COLUMN_PLAIN_HEAD},
                                                {"State", 0},
                                                {"Backlog size", 0},
                                                {"Max workers per alloc", 0},

@@ -457,14 +457,25 @@ alloc_turn_log(const struct record *rec)
                     a->queue.v,
                     HQ_STR_FMT(a->allocation_id));
         break;
+    case RECORD_WORKER_CONNECTED:
+        if (rec->u.worker_connected.config.manager != WORKER_MANAGER_NONE) {
+            hq_log_info("Worker %u connected from allocation %.*s",
+                        rec->u.worker_connected.worker.v,
+                        HQ_STR_FMT(rec->u.worker_connected.config.manager_job_id));
+        }
+        break;
     case RECORD_ALLOCATION_REFUSED:
         hq_log_error("Failed to submit allocation into queue %u: %.*s", a->queue.v, HQ_STR_FMT(a->text));
         break;
     case RECORD_ALLOCATION_FINISHED:
-        hq_log_info("Allocation %.*s was removed%s%.*s",
-                    HQ_STR_FMT(a->allocation_id),
-                    a->text.len > 0 ? ": " : "",
-                    HQ_STR_FMT(a->text));
+        if (hq_str_is(a->text, "cancelled")) {
+            hq_log_info("Allocation %.*s was removed", HQ_STR_FMT(a->allocation_id));
+        } else if (a->text.len > 0) {
+            hq_log_warn("Allocation %.*s ended: %.*s queue=%u",
+                        HQ_STR_FMT(a->allocation_id),
+                        HQ_STR_FMT(a->text),
+                        a->queue.v);
+        }
         break;
     case RECORD_ALLOC_QUEUE_PAUSED:
         if (rec->u.alloc_queue_event.text.len > 0) {

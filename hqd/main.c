@@ -277,7 +277,7 @@ begin(struct hqd *h, struct hq_err *err)
         return rc;
     }
     hq_log_info("No online server found, starting a new server");
-    h->loop = ev_default_loop(EVFLAG_AUTO);
+    h->loop = ev_loop_new(EVFLAG_AUTO); /* not the default loop: that one takes SIGCHLD, and how hq-allocd ended */
     if (h->loop == NULL) {
         return hq_err_set(err, -EIO, "The event loop could not be made");
     }
