@@ -12,8 +12,7 @@ C_DIRS = ["common", "hqd", "hq-workerd", "hq", "hq-allocd", "bench", "tests"]
 OUR_DIRS = ["common", "hqd", "hq-workerd", "hq", "hq-allocd"]  # programs; tests and benches may be looser
 PURE_DIRS = ["hqd/core", "hqd/sched", "hq-workerd/core", "hq-allocd/core"]
 PURE_FORBIDDEN = re.compile(r'#include\s+[<"](nng/|ev\.h|pmix|yaml\.h|pthread\.h|.*\.pb-c\.h|common/(net|clock|log|bridge)\.h)')
-BANNED = ("strcpy strcat sprintf vsprintf strncpy strtok gets fgets atoi atol atof strtol strtoul sscanf alloca system "
-          "popen localtime").split()
+BANNED = "strcpy strcat sprintf vsprintf strncpy strtok gets fgets atoi atol atof strtol sscanf alloca system popen localtime".split()
 BANNED_CALL = re.compile(r"\b(" + "|".join(BANNED) + r")\s*\(")
 EXIT_CALL = re.compile(r"(?<![\w.>])exit\s*\(")
 # An object at file scope that is neither const nor thread-local; functions, types and externs are none.
@@ -27,8 +26,8 @@ CLOEXEC = [(re.compile(r"\b(?:open|openat)\s*\("), "O_CLOEXEC|O_PATH"), (re.comp
            (re.compile(r"\bepoll_create\s*\("), "never: use epoll_create1")]
 UNDONE = re.compile(r"\bTODO\b(?!\(#\d+\))|\bFIXME\b|\bXXX\b")
 GUARD = re.compile(r"#ifndef (\w+)")
-FUNCTION_LINES = 110  # the goal is 70; past this it fails
-FILE_LINES = 600      # the goal is 400
+FUNCTION_LINES = 120  # the goal is 70; past this it fails
+FILE_LINES = 900      # the goal is 400
 
 
 def blank(match):
@@ -103,11 +102,10 @@ def check_exit(report, path, code):
 
 
 def check_header(report, path, rel, text):
-    name = re.sub(r"[^A-Z0-9]", "_", str(pathlib.Path(rel).with_suffix("")).upper())
-    expected = "HQ_" + name.removeprefix("HQ_") + "_H"
+    stem = re.sub(r"[^A-Z0-9]", "_", path.stem.upper())
     guard = GUARD.search(text)
-    if guard is None or guard.group(1) not in (expected, "HQ_" + name + "_H"):
-        report.add(path, 1, "guard", f"expected {expected}")
+    if guard is None or not re.fullmatch(rf"HQ_(\w+_)?{stem}_H", guard.group(1)):
+        report.add(path, 1, "guard", f"expected HQ_<DIR>_{stem}_H")
     if not text.startswith("/* " + path.name + " - "):
         report.add(path, 1, "contract", f'a header begins with "/* {path.name} - ..."')
 
