@@ -35,14 +35,22 @@ struct bytes {
     size_t len;
 };
 
+static unsigned char
+nibble(char c)
+{
+    static const char digits[] = "0123456789abcdef";
+    const char *at = strchr(digits, c);
+    assert_non_null(at);
+    return (unsigned char)(at - digits);
+}
+
 static struct bytes
 unhex(const char *hex)
 {
     struct bytes b = {.len = strlen(hex) / 2};
     assert_true(b.len <= sizeof(b.p));
     for (size_t ix = 0; ix < b.len; ix++) {
-        const char pair[3] = {hex[2 * ix], hex[2 * ix + 1], '\0'};
-        b.p[ix] = (unsigned char)strtoul(pair, NULL, 16);
+        b.p[ix] = (unsigned char)(nibble(hex[2 * ix]) << 4 | nibble(hex[2 * ix + 1]));
     }
     return b;
 }
