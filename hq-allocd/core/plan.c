@@ -34,9 +34,10 @@ settle(const struct plan_alloc *a, struct open *o)
 {
     uint64_t left = a->awaited;
     for (size_t i = 0; i < o->multi_count; i++) {
-        if (o->multi[i].count > 0 && left >= o->multi[i].nodes) {
+        /* Some of its workers may have come before the others: they wait together for the task. */
+        if (o->multi[i].count > 0 && left > 0 && a->workers >= o->multi[i].nodes) {
             o->multi[i].count--;
-            left -= o->multi[i].nodes;
+            left -= HQ_MIN(left, (uint64_t)o->multi[i].nodes);
             break; /* one allocation runs one of them at a time */
         }
     }
