@@ -367,15 +367,27 @@ needs_commit(const struct core *core, const struct batch *b)
     return seq;
 }
 
+static bool
+has_assign(const struct batch *b)
+{
+    for (const struct pending *p = b->list.head; p != NULL; p = p->next) {
+        if (p->kind == COMMAND_ASSIGN) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static struct turn_answer *
 add_batch_answer(struct ctx *ctx, struct worker *w, const struct batch *b, uint64_t handle)
 {
-    uint64_t seq = needs_commit(ctx->core, b);
     struct turn_answer *a = add_answer(ctx, w, handle, EFFECT_AFTER_WRITE);
-    if (seq > ctx->now->committed_seq) {
-        /* The kernel has all of this turn's records long before the disk has: they are written in order. */
-        struct effect *e = &ctx->fx->v[ctx->fx->count - 1];
-        e->when = EFFECT_AFTER_COMMIT;
+    /* A worker that gets back a task it has returned must know that the return is on disk: it would say it again after
+     * a restart of hqd, of a task that it holds. */
+    bool is_given_again = a->ack_turn_seq < w->returned_turn && has_assign(b);
+    if (is_given_again || needs_commit(ctx->core, b) > ctx->now->committed_seq) {
+        ctx->fx->v[ctx->fx->count - 1].when = EFFECT_AFTER_COMMIT;
+        a->ack_turn_seq = w->turn_seq; /* true by then: its records come before this answer */
     }
     return a;
 }
@@ -594,6 +606,7 @@ link_clear(struct core *core, struct worker *w)
     w->open_count = 0;
     w->receipt_count = 0;
     w->receipt_acked = 0;
+    w->returned_turn = 0;
     w->is_retracting = false;
     w->retract_seq = 0;
     w->block_count = 0;

@@ -185,9 +185,11 @@ take_failed(struct ctx *ctx, struct worker *w, const struct task_failed *g)
     struct hq_ranges ids = {.v = one, .count = 1};
     if (job != NULL && news_filter(ctx, job, w, g->instance, false, &ids, NULL) == 1) {
         static const int64_t at_base[] = {0};
-        struct tasks_started start = {
-            .job = g->job, .instance = g->instance, .variant = g->variant, .ids = ids,
-            .times = {.base_ms = g->started_ms, .started = at_base, .count = 1}};
+        struct tasks_started start = {.job = g->job,
+                                      .instance = g->instance,
+                                      .variant = g->variant,
+                                      .ids = ids,
+                                      .times = {.base_ms = g->started_ms, .started = at_base, .count = 1}};
         split_start(ctx, w, &start);
         cancel_fail(ctx, job, w->id, g);
     }
@@ -235,6 +237,7 @@ take_returned(struct ctx *ctx, struct worker *w, const struct tasks_returned *g)
         }
     }
     core_emit(ctx, &rec);
+    w->returned_turn = w->turn_seq;
 }
 
 static void

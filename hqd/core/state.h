@@ -323,6 +323,7 @@ struct worker {
     struct receipt receipts[RECEIPTS_MAX];
     uint32_t receipt_count;
     uint64_t receipt_acked;  /* newest turn known to be on disk */
+    uint64_t returned_turn;  /* newest turn that gave tasks back */
     struct hq_map bodies;    /* job, desc -> 1 */
     struct hq_map confirmed; /* while settling: job, position -> 1 */
     struct worker_block *blocks;

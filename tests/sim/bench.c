@@ -1,0 +1,7 @@
+#include "tests/sim/bench.h"
+
+int
+bench_run(void)
+{
+    return 0;
+}

@@ -1,0 +1,10 @@
+# The simulator: all pure modules and the encoding of records in one program.
+$(BUILD)/sim/sim: $(call obj,$(SIM_SRC)) $(HQD_LIB) $(CORE_LIB) $(COMMON_LIB)
+	@mkdir -p $(@D)
+	$(CC) $(LDFLAGS_ALL) -o $@ $(filter %.o,$^) $(HQD_LIB) $(CORE_LIB) $(COMMON_LIB) $(BASE_LIBS)
+
+SIM_SEEDS ?= 60
+SIM_STEPS ?= 150
+.PHONY: sim
+sim: $(BUILD)/sim/sim ## run the simulator from fixed seeds
+	$< --seeds $(SIM_SEEDS) --steps $(SIM_STEPS)
