@@ -237,7 +237,6 @@ take_returned(struct ctx *ctx, struct worker *w, const struct tasks_returned *g)
         }
     }
     core_emit(ctx, &rec);
-    w->returned_turn = w->turn_seq;
 }
 
 static void
@@ -281,6 +280,7 @@ news_take(struct ctx *ctx, struct worker *w, const struct input_turn *t)
     }
     for (size_t i = 0; i < t->returned_count; i++) {
         take_returned(ctx, w, &t->returned[i]);
+        w->returned_turn = t->turn_seq; /* also when it is old news: see link.c */
     }
     if (t->overview != NULL) {
         take_overview(ctx, w, t->overview);

@@ -349,6 +349,10 @@ post(struct node *n, struct sent_turn *t)
         world_at(n->w, n->w->now_ms + delay_ms, turn_arrives, m, 0);
     }
     t->sent_ms = n->w->now_ms;
+    if (n->w->is_verbose) {
+        (void)printf("%8lld %s sends turn %llu, has command %llu\n", (long long)n->w->now_ms, n->name,
+                     (unsigned long long)t->seq, (unsigned long long)n->command_seq);
+    }
 }
 
 static size_t
@@ -710,7 +714,14 @@ node_on_reply(struct node *n, uint64_t turn_seq, struct reply *r)
         }
         return;
     }
+    if (r->command_seq > n->command_seq + 1 && n->early_count == HQ_ARRAY_LEN(n->early)) {
+        return; /* no room for one more that came too soon: as if it were lost */
+    }
     t->is_answered = true;
+    if (n->w->is_verbose) {
+        (void)printf("%8lld %s gets answer to turn %llu: command %llu\n", (long long)n->w->now_ms, n->name,
+                     (unsigned long long)turn_seq, (unsigned long long)r->command_seq);
+    }
     if (n->state == NODE_LEAVING) {
         if (t->leaving != LOST_NONE) {
             n->state = NODE_DEAD;
