@@ -203,9 +203,10 @@ plan(struct pass *p)
         gang_level(p, i, end);
         end -= before - core->active_count;
         plan_level(p, i, end);
-        if (end < core->active_count) {
-            plan_hold(p, i, end);
+        if (!plan_any_fits(p, end)) {
+            break; /* the usual end: everything is full */
         }
+        plan_hold(p, i, end);
         i = end;
     }
     plan_drop_thin(p);

@@ -211,19 +211,29 @@ could_hold(const struct pass *p, struct worker *w, const struct cls *cls, struct
 static void
 hold_class(struct pass *p, struct cls *cls)
 {
-    struct holder *v = hq_arena_array(&p->ctx->fx->arena, p->core->worker_count, sizeof(*v));
+    struct holder *v = hq_arena_array(&p->ctx->fx->arena, p->core->worker_count * 2, sizeof(*v));
     size_t n = 0;
-    uint64_t slots = 0;
+    size_t with_free = 0;
     for (size_t i = 0; i < p->core->worker_count; i++) {
         struct worker *w = p->core->workers[i];
-        if (pass_is_open(w) && could_hold(p, w, cls, &v[n])) {
-            slots += v[n++].slots;
+        n += pass_is_open(w) && could_hold(p, w, cls, &v[n]);
+    }
+    /* Those that have something free first, the most of it in front; all others by id. Few have: a short sort. */
+    struct holder *order = v + p->core->worker_count;
+    for (size_t i = 0; i < n; i++) {
+        if (v[i].free > 0) {
+            order[with_free++] = v[i];
         }
     }
-    uint64_t want = cls->left;
-    if (want < slots) {
-        qsort(v, n, sizeof(*v), cmp_holder);
+    qsort(order, with_free, sizeof(*order), cmp_holder);
+    size_t at = with_free;
+    for (size_t i = 0; i < n; i++) {
+        if (v[i].free <= 0) {
+            order[at++] = v[i];
+        }
     }
+    v = order;
+    uint64_t want = cls->left;
     for (size_t i = 0; i < n && want > 0; i++) {
         uint32_t take = (uint32_t)HQ_MIN((uint64_t)v[i].slots, want);
         want -= take;
@@ -231,6 +241,23 @@ hold_class(struct pass *p, struct cls *cls)
             fit_book(&cls->variants[v[i].variant], v[i].w->plan_free, v[i].w->total, v[i].w->res_count, take);
         }
     }
+}
+
+bool
+plan_any_fits(const struct pass *p, uint32_t from)
+{
+    for (size_t i = 0; i < p->worker_count; i++) {
+        const struct worker *w = p->workers[i];
+        for (uint32_t k = from; pass_is_open(w) && k < p->core->active_count; k++) {
+            const struct cls *cls = p->core->active[k];
+            for (uint32_t v = 0; cls->left > 0 && v < cls->variant_count; v++) {
+                if (cls->is_gang || fit_count(&cls->variants[v], w->plan_free, w->total, w->res_count, 1) > 0) {
+                    return true;
+                }
+            }
+        }
+    }
+    return false;
 }
 
 void

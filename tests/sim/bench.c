@@ -376,14 +376,28 @@ graph(void)
     bench_fini(&b);
 }
 
-int
-bench_run(void)
+static bool
+wants(const char *only, const char *name)
 {
-    flow(10, 2000000);
-    flow(100, 4000000);
-    flow(1000, 4000000);
-    passes();
-    graph();
-    memory();
+    return only == NULL || strcmp(only, name) == 0;
+}
+
+int
+bench_run(const char *only)
+{
+    if (wants(only, "flow")) {
+        flow(10, 2000000);
+        flow(100, 4000000);
+        flow(1000, 4000000);
+    }
+    if (wants(only, "pass")) {
+        passes();
+    }
+    if (wants(only, "graph")) {
+        graph();
+    }
+    if (wants(only, "memory")) {
+        memory();
+    }
     return 0;
 }

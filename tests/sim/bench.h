@@ -2,6 +2,7 @@
 #ifndef HQ_TESTS_SIM_BENCH_H
 #define HQ_TESTS_SIM_BENCH_H
 
-int bench_run(void);
+/* only: "flow", "pass", "graph", "memory"; NULL = all */
+int bench_run(const char *only);
 
 #endif

@@ -2,7 +2,7 @@
  *
  *   sim [--seeds N] [--first S] [--steps M]     N worlds of M requests and faults each; a failure is made smaller
  *   sim --seed S [--steps M] [--faults BITS] [--verbose]   one world
- *   sim --bench                                 lines "name value unit"
+ *   sim --bench [flow|pass|graph|memory]        lines "name value unit"
  */
 #include "tests/sim/bench.h"
 #include "tests/sim/check.h"
@@ -160,7 +160,7 @@ main(int argc, char **argv)
     for (int i = 1; i < argc; i++) {
         struct hq_str arg = hq_str_from(argv[i]);
         if (hq_str_is(arg, "--bench")) {
-            return bench_run();
+            return bench_run(i + 1 < argc ? argv[i + 1] : NULL);
         } else if (hq_str_is(arg, "--verbose")) {
             one.is_verbose = true;
         } else if (hq_str_is(arg, "--seeds")) {
