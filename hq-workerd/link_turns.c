@@ -324,12 +324,16 @@ link_delay_ms(const struct link *l)
 void
 link_pump(struct link *l)
 {
-    bool is_lazy = l->linger_ms > LINK_URGENT_MS && l->leaving == LINK_REASON_NONE && l->is_settled;
+    bool is_lazy = l->linger_ms > LINK_URGENT_MS && l->is_settled;
 
-    if (l->state == LINK_UP && l->out_count == 0 && is_lazy && link_next_unsent(l) == NULL) {
-        link_start_linger(l, link_delay_ms(l));
-    } else {
+    if (l->state != LINK_UP) {
+        return;
+    }
+    if (l->leaving != LINK_REASON_NONE || link_next_unsent(l) != NULL || (l->out_count == 0 && !is_lazy)) {
         link_send_news(l, l->leaving != LINK_REASON_NONE);
+    }
+    if (l->state == LINK_UP && l->out_count < LINK_OUT_MAX && (l->out_count == 0 || !report_is_empty(l->conf.report))) {
+        link_start_linger(l, link_delay_ms(l)); /* what came while both turns were out */
     }
 }
 
