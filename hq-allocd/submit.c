@@ -190,10 +190,12 @@ submit_write_script(struct allocd *a, const Hq__AllocParams *p, uint32_t queue, 
 }
 
 static void
-tell_refused(struct allocd *a, struct mirror_alloc *m, uint32_t queue, struct hq_str why)
+tell_refused(struct allocd *a, struct mirror_alloc *m, uint32_t queue, bool is_failed, struct hq_str why)
 {
     m->phase = PHASE_TOLD;
-    link_set_bytes(&link_report(a, HQ__ALLOC_REPORT_KIND__ALLOC_REPORT_REFUSED, queue, m->number)->text, why);
+    Hq__AllocReport *r = link_report(a, HQ__ALLOC_REPORT_KIND__ALLOC_REPORT_REFUSED, queue, m->number);
+    r->is_failed = is_failed; /* counts for the rate limit: somebody has to mend something */
+    link_set_bytes(&r->text, why);
 }
 
 static void
@@ -223,7 +225,7 @@ submit_lost(struct allocd *a, struct mirror_alloc *m, uint32_t queue)
     struct hq_str why = hq_str_from(m->look.why != NULL ? m->look.why : "The submission was cut off");
     HQ_AUTO(hq_buf_fini) struct hq_buf text = HQ_BUF_INIT;
     hq_buf_printf(&text, "%.*s\nNo job of it was found afterwards", HQ_STR_FMT(why));
-    tell_refused(a, m, queue, hq_buf_view(&text));
+    tell_refused(a, m, queue, false, hq_buf_view(&text));
 }
 
 static void
@@ -249,7 +251,7 @@ on_submitted(void *ctx, const struct batch_result *r)
         break;
     case BATCH_REJECTED:
     case BATCH_GONE:
-        tell_refused(a, m, s->queue, hq_buf_view(&why));
+        tell_refused(a, m, s->queue, true, hq_buf_view(&why));
         break;
     case BATCH_UNREACHABLE:
     case BATCH_AMBIGUOUS:
@@ -272,7 +274,7 @@ submit(struct allocd *a, struct mirror_queue *q, struct mirror_alloc *m)
     m->phase = PHASE_SUBMITTING;
     if (submit_write_script(a, q->info->params, q->id, m->number, m->worker_count, a->instance.ptr, m->dir, false, &script,
                             &err) < 0) {
-        tell_refused(a, m, q->id, hq_str_from(err.text));
+        tell_refused(a, m, q->id, true, hq_str_from(err.text));
         return;
     }
     HQ_AUTO(hq_arena_fini) struct hq_arena arena;
@@ -298,7 +300,7 @@ submit_progress(struct allocd *a, hq_ms now_ms)
                 continue;
             }
             if (is_unwanted) {
-                tell_refused(a, m, q->id, HQ_STR("The queue is gone"));
+                tell_refused(a, m, q->id, false, HQ_STR("the queue is gone"));
             } else {
                 submit(a, q, m);
             }

@@ -315,10 +315,30 @@ sets_nodes_or_time(struct hq_str word, struct hq_str before, bool is_pbs)
     return false;
 }
 
+/* Both batch systems read quotes in directive lines as a shell does. */
+static bool
+is_quoting_open(struct hq_str word, char *quote)
+{
+    for (size_t i = 0; i < word.len; i++) {
+        char c = word.ptr[i];
+        if (c == '\\' && *quote != '\'') {
+            if (++i == word.len) {
+                return true; /* it would take the next blank, or the end of the line */
+            }
+        } else if (*quote == 0 && (c == '"' || c == '\'')) {
+            *quote = c;
+        } else if (c == *quote) {
+            *quote = 0;
+        }
+    }
+    return false;
+}
+
 static int
 check_extra(const struct alloc_add_args *a, bool is_pbs, struct hq_err *err)
 {
     struct hq_str before = HQ_STR_NULL;
+    char quote = 0;
     for (size_t i = 0; i < a->extra.count; i++) {
         struct hq_str word = a->extra.v[i];
         if (hq_str_find_byte(word, '\n') >= 0) {
@@ -330,7 +350,14 @@ check_extra(const struct alloc_add_args *a, bool is_pbs, struct hq_err *err)
                               "--max-workers-per-alloc and --time-limit instead",
                               HQ_STR_FMT(word));
         }
+        if (is_quoting_open(word, &quote)) {
+            quote = '\\';
+            break;
+        }
         before = word;
+    }
+    if (quote != 0) {
+        return hq_err_set(err, -EINVAL, "The arguments of the batch system hold a quote without its end");
     }
     return 0;
 }

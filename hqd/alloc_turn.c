@@ -465,7 +465,11 @@ alloc_turn_log(const struct record *rec)
         }
         break;
     case RECORD_ALLOCATION_REFUSED:
-        hq_log_error("Failed to submit allocation into queue %u: %.*s", a->queue.v, HQ_STR_FMT(a->text));
+        if (a->is_failed) {
+            hq_log_error("Failed to submit allocation into queue %u: %.*s", a->queue.v, HQ_STR_FMT(a->text));
+        } else {
+            hq_log_warn("Allocation %u of queue %u was not submitted: %.*s", a->number, a->queue.v, HQ_STR_FMT(a->text));
+        }
         break;
     case RECORD_ALLOCATION_FINISHED:
         if (hq_str_is(a->text, "cancelled")) {

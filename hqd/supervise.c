@@ -28,6 +28,7 @@ on_end(struct ev_loop *loop, ev_io *w, int revents)
 {
     struct supervise *v = w->data;
     int status;
+    int pid = (int)v->proc.pid;
     (void)revents;
     if (hq_proc_reap(&v->proc, &status) == -EAGAIN) {
         return;
@@ -35,7 +36,7 @@ on_end(struct ev_loop *loop, ev_io *w, int revents)
     ev_io_stop(loop, w);
     HQ_AUTO(hq_buf_fini) struct hq_buf how = HQ_BUF_INIT;
     hq_proc_describe(&how, status);
-    hq_log_warn("hq-allocd ended, it will be started again: %s pid=%d", how.ptr, (int)v->proc.pid);
+    hq_log_warn("hq-allocd ended, it will be started again: %s pid=%d", how.ptr, pid);
     hq_proc_fini(&v->proc);
     v->is_running = false;
     plan_next(v, hq_clock_ms());

@@ -294,8 +294,8 @@ apply_finished(struct alloc_queue *q, struct allocation *a, const struct record_
 static void
 apply_refused(struct alloc_queue *q, struct allocation *a, const struct record_allocation *rec)
 {
-    q->submit_fails++;
-    q->step++;
+    q->submit_fails += rec->is_failed; /* else nobody's fault: the batch system was out of reach */
+    q->step += rec->is_failed;
     set_text(&q->last_error, rec->text);
     size_t ix = 0;
     while (q->allocs[ix] != a) {

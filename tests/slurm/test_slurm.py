@@ -51,7 +51,7 @@ def test_multi_node(slurm, alloc_world):
 def test_extra_arguments_and_names(slurm, alloc_world):
     world = alloc_world
     world.hq(*ADD, "--time-limit=90s", "--cpus=1", "--name=my.queue", "--group=a b'c\"d$e`f", "--resource=foo=[x,y]", "--", "--partition=short",
-             "--comment", "it's")
+             "--comment", "'it is'")
     job = world.submit("--resource=foo=1", "true")
     assert world.wait_job(job)["finished"] == 1
     (number, alloc), = world.allocs().items()
@@ -65,7 +65,7 @@ def test_extra_arguments_and_names(slurm, alloc_world):
 def test_refused_at_once(alloc_world):
     world = alloc_world
     bad = [("--name=a\nb",), ("--name=a b",), ("--name=x/y",), ("--name=q\"",), ("--", "--nodes=2"), ("--", "-N2"), ("--", "--time=5"),
-           ("--", "-t", "5"), ("--", "--comment=a\n#SBATCH --nodes=4"), ("--cpus=2", "--resource=cpus=[1]"), ("--max-workers-per-alloc=0",),
+           ("--", "-t", "5"), ("--", "--comment=a\n#SBATCH --nodes=4"), ("--", "--comment=it's"), ("--", "x\\"), ("--cpus=2", "--resource=cpus=[1]"), ("--max-workers-per-alloc=0",),
            ("--backlog=0",), ("--worker-time-limit=2h",)]
     for words in bad:
         result = world.hq("alloc", "add", "slurm", "--time-limit=1h", "--no-dry-run", *words, check=False)

@@ -1,0 +1,408 @@
+"""How batch systems fail, one test each, on stand-ins (standin.py); what they answer is what real ones were seen to answer."""
+import os
+import signal
+import time
+
+import pytest
+
+from harness import wait_until
+from conftest import AllocWorld
+from standin import Batch
+
+KNOBS = {"HQ_AUTOALLOC_REFRESH_INTERVAL_MS": "200", "HQ_AUTOALLOC_LOOKUP_GAP_MS": "600", "HQ_AUTOALLOC_MISS_GAP_MS": "1000",
+         "HQ_AUTOALLOC_COMMAND_TIMEOUT_MS": "1500"}
+
+
+@pytest.fixture
+def fake():
+    """A world with stand-ins, its server, one queue, and a job that waits for a node."""
+    world = AllocWorld()
+    world.batch = Batch(world)
+    world.env.update(KNOBS)
+    world.server = world.start_server("--host=127.0.0.1")
+    yield world
+    world.close()
+
+
+def add(world, manager="slurm", *more):
+    world.hq("alloc", "add", manager, "--no-dry-run", "--time-limit=1h", "--cpus=4", *more)
+
+
+def want(world, tasks=1):
+    return world.submit(f"--array=1-{tasks}", "--cpus=4", "true")
+
+
+def one(world, status="queued"):
+    """The only allocation, once it is in that state."""
+    def look():
+        allocs = [alloc for alloc in world.allocs().values() if alloc["status"] == status]
+        return allocs if len(allocs) == 1 else None
+    return wait_until(look, f"one allocation that is {status}")[0]
+
+
+def worker_of(world, alloc, manager="slurm"):
+    env = {"SLURM_JOB_ID": alloc["id"]} if manager == "slurm" else {"PBS_ENVIRONMENT": "PBS_BATCH", "PBS_JOBID": alloc["id"]}
+    return world.start_worker("--cpus=4", "--time-limit=1h", env=env)
+
+
+@pytest.mark.parametrize("fault", ["kill", "hang", "link"])
+def test_submit_cut_off_before_it_came_through(fake, fault):
+    """Nobody knows whether a job exists: it is looked up before anything is submitted again."""
+    fake.batch.fault(sbatch=[fault])
+    add(fake)
+    want(fake)
+    alloc = one(fake)
+    assert len(fake.batch.calls("sbatch")) == 2
+    assert fake.batch.live() == [alloc["id"]]
+    names = [call[0] for call in fake.batch.read()["calls"]]
+    between = names[names.index("sbatch") + 1:len(names) - 1 - names[::-1].index("sbatch")]
+    assert between.count("squeue") >= 2
+
+
+@pytest.mark.parametrize("fault", ["accept-then-kill", "accept-then-hang", "accept-then-fail"])
+def test_submit_came_through_without_an_answer(fake, fault):
+    fake.batch.fault(sbatch=[fault])
+    add(fake)
+    want(fake)
+    alloc = one(fake)
+    assert len(fake.batch.calls("sbatch")) == 1
+    assert fake.batch.live() == [alloc["id"]]
+
+
+def test_submit_answered_late(fake):
+    """Given up after two look-ups, and then it shows up after all: cancelled, and the next one stays."""
+    fake.batch.fault(sbatch=["late:4"])
+    add(fake)
+    want(fake)
+    alloc = one(fake)
+    assert len(fake.batch.calls("sbatch")) == 2
+    wait_until(lambda: fake.batch.jobs()["101"]["state"] == "CANCELLED", "the late one cancelled")
+    assert fake.batch.live() == [alloc["id"]] == ["102"]
+
+
+def test_controller_down(fake):
+    """Nothing is decided while it is down; then everything goes on. The server answers meanwhile."""
+    add(fake)
+    want(fake)
+    alloc = one(fake)
+    worker_of(fake, alloc)
+    one(fake, "running")
+    fake.batch.set(alloc["id"], state="RUNNING", start=time.time())
+    fake.batch.set_down(True)
+    wait_until(lambda: "Unable to contact" in (fake.status()["daemon"]["problem"] or ""), "the problem shown")
+    before = len(fake.batch.calls("squeue"))
+    wait_until(lambda: len(fake.batch.calls("squeue")) > before, "another look")
+    assert fake.allocs()[alloc["id"]]["status"] == "running"
+    began = time.monotonic()
+    fake.hq("job", "list")
+    assert time.monotonic() - began < 2
+    fake.batch.set_down(False)
+    wait_until(lambda: fake.status()["daemon"]["problem"] is None, "no problem any more")
+    assert fake.allocs()[alloc["id"]]["status"] == "running"
+
+
+def test_down_while_submitting(fake):
+    fake.batch.set_down(True)
+    add(fake)
+    want(fake)
+    wait_until(lambda: len(fake.batch.calls("squeue")) >= 2, "look-ups")
+    assert len(fake.batch.calls("sbatch")) == 1
+    fake.batch.set_down(False)
+    alloc = one(fake)
+    assert fake.batch.live() == [alloc["id"]]
+
+
+def test_job_vanished(fake):
+    add(fake)
+    want(fake)
+    alloc = one(fake)
+    fake.batch.set(alloc["id"], gone=True)
+    wait_until(lambda: fake.allocs()[alloc["id"]]["status"] == "failed", "the vanished one as failed")
+    assert "does not know it any more" in fake.server.err()
+
+
+def test_id_reused(fake):
+    """Another job has our id now: ours is gone, and theirs is not touched."""
+    add(fake)
+    want(fake)
+    alloc = one(fake)
+    with fake.batch.change() as data:
+        old = data["jobs"].pop(alloc["id"])
+        data["jobs"][alloc["id"]] = {**old, "script": "/home/x/theirs.sh", "state": "RUNNING", "time": old["time"] + 5}
+    wait_until(lambda: fake.allocs()[alloc["id"]]["status"] == "failed", "ours as failed")
+    fake.hq("alloc", "remove", "--force", 1)
+    assert [alloc["id"]] not in fake.batch.calls("scancel")
+
+
+def test_requeued(fake):
+    """It ran, was preempted and waits again: workers that nobody expects would come; it is cancelled."""
+    add(fake)
+    want(fake)
+    alloc = one(fake)
+    fake.batch.set(alloc["id"], state="RUNNING", start=time.time())
+    one(fake, "running")
+    fake.batch.set(alloc["id"], state="PENDING", reason="BeginTime")
+    wait_until(lambda: [alloc["id"]] in fake.batch.calls("scancel"), "its cancel")
+
+
+def test_held(fake):
+    add(fake)
+    want(fake)
+    alloc = one(fake)
+    fake.batch.set(alloc["id"], reason="JobHeldUser")
+    wait_until(lambda: fake.status(1)["queues"][0]["waiting"] == [
+        {"id": alloc["id"], "is_permanent": True, "reason": "PENDING: JobHeldUser"}], "the reason shown")
+    assert fake.allocs()[alloc["id"]]["status"] == "queued"
+    assert "may never start" in fake.hq("alloc", "info", 1).err
+
+
+@pytest.mark.parametrize("word", ["NODE_FAIL", "PREEMPTED", "OUT_OF_MEMORY", "FAILED", "DEADLINE", "BOOT_FAIL"])
+def test_failed_states(fake, word):
+    add(fake)
+    want(fake)
+    alloc = one(fake)
+    fake.batch.set(alloc["id"], state=word, start=time.time(), end=time.time())
+    wait_until(lambda: fake.allocs()[alloc["id"]]["status"] == "failed", word)
+    assert fake.allocs()[alloc["id"]]["ended_at"] is not None
+
+
+def test_walltime_reached(fake):
+    add(fake)
+    want(fake)
+    alloc = one(fake)
+    fake.batch.set(alloc["id"], state="RUNNING", start=time.time())
+    one(fake, "running")
+    fake.batch.set(alloc["id"], state="TIMEOUT", end=time.time())
+    wait_until(lambda: fake.allocs()[alloc["id"]]["status"] == "finished", "finished")
+
+
+def test_unknown_state_changes_nothing(fake):
+    add(fake)
+    want(fake)
+    alloc = one(fake)
+    fake.batch.set(alloc["id"], state="DREAMING", reason="of sheep")
+    wait_until(lambda: "DREAMING" in str(fake.status(1)), "the word shown")
+    before = len(fake.batch.calls("squeue"))
+    wait_until(lambda: len(fake.batch.calls("squeue")) > before + 2, "more looks")
+    assert fake.allocs()[alloc["id"]]["status"] == "queued"
+
+
+def test_noise_on_stdout(fake):
+    fake.batch.fault(sbatch="noise")
+    add(fake)
+    want(fake)
+    assert [one(fake)["id"]] == fake.batch.live()
+
+
+def test_localised_environment():
+    world = AllocWorld()
+    world.batch = Batch(world)
+    world.env.update(KNOBS)
+    world.env.update(LANG="de_DE.UTF-8", LC_ALL="de_DE.UTF-8")
+    try:
+        world.start_server("--host=127.0.0.1")
+        world.batch.fault(sbatch="localised")
+        add(world)
+        want(world)
+        assert [one(world)["id"]] == world.batch.live()
+        assert len(world.batch.calls("sbatch")) == 1
+    finally:
+        world.close()
+
+
+def test_sbatch_missing(fake):
+    os.unlink(fake.batch.dir / "sbatch")
+    fake.env["PATH"] = f"{fake.batch.dir}:{fake.bin}"
+    fake.server.kill()
+    fake.server = fake.start_server("--host=127.0.0.1")
+    result = fake.hq("alloc", "dry-run", "slurm", "--time-limit=1h", "--cpus=1", check=False)
+    assert result.status == 1
+    assert result.err.startswith("Error: Could not submit allocation: sbatch start failed\n\nCaused by:\n    No such file or directory (os error 2)\n"
+                                 "You can find the submitted script at /tmp/hq")
+    add(fake)
+    want(fake)
+    wait_until(lambda: fake.status(1)["queues"][0]["submit_fails"] >= 1, "a failure counted")
+    assert "sbatch start failed" in fake.status(1)["queues"][0]["last_error"]
+
+
+def test_rejected_is_told_and_waits(fake):
+    fake.batch.fault(sbatch="reject")
+    add(fake)
+    want(fake)
+    queue = wait_until(lambda: [q for q in fake.status(1)["queues"] if q["next_attempt_at"]], "the rate limit")[0]
+    assert queue["submit_fails"] == 1
+    assert "Invalid partition" in queue["last_error"]
+    assert len(fake.batch.calls("sbatch")) == 1
+    # the user sees it, mends it and says so: at once
+    fake.batch.fault(sbatch=None)
+    fake.hq("alloc", "resume", 1)
+    assert [one(fake)["id"]] == fake.batch.live()
+
+
+def test_failed_allocations_pause_the_queue(fake):
+    add(fake, "slurm", "--backlog=3")
+    want(fake, 9)
+    wait_until(lambda: len(fake.batch.live()) == 3, "three allocations")
+    for number in fake.batch.live():
+        fake.batch.set(number, state="FAILED", start=time.time(), end=time.time())
+    wait_until(lambda: fake.queues()[1]["state"] == "Paused", "the queue paused")
+    assert "The queue 1 had too many failed allocations, it will be paused." in fake.server.err()
+    assert fake.status(1)["queues"][0]["pause_reason"] == "too many failed allocations"
+    fake.hq("alloc", "resume", 1)
+    assert fake.queues()[1]["state"] == "Active"
+    wait_until(lambda: fake.batch.live(), "a submission after the resume")
+
+
+def test_status_command_hangs(fake):
+    """A command that never returns is killed; the server answers, the state stays."""
+    add(fake)
+    want(fake)
+    alloc = one(fake)
+    fake.batch.fault(squeue="hang")
+    wait_until(lambda: "did not end in time" in (fake.status()["daemon"]["problem"] or ""), "the problem shown")
+    assert fake.allocs()[alloc["id"]]["status"] == "queued"
+    fake.batch.fault(squeue=None)
+    wait_until(lambda: fake.status()["daemon"]["problem"] is None, "an answer again")
+
+
+def test_ten_thousand_other_jobs(fake):
+    with fake.batch.change() as data:
+        data["crowd"] = 10000
+    add(fake)
+    want(fake)
+    alloc = one(fake)
+    fake.batch.set(alloc["id"], state="RUNNING", start=time.time())
+    one(fake, "running")
+    assert all(not call[-1].startswith("9000") for call in fake.batch.calls("scancel"))
+
+
+def test_cancel_fails_and_is_tried_again(fake):
+    add(fake)
+    want(fake)
+    alloc = one(fake)
+    fake.batch.set_down(True)
+    fake.hq("alloc", "remove", "--force", 1)
+    wait_until(lambda: fake.batch.calls("scancel"), "a try")
+    fake.batch.set_down(False)
+    wait_until(lambda: not fake.batch.live(), "no job any more")
+    assert fake.queues() == {}
+    assert fake.batch.jobs()[alloc["id"]]["state"] == "CANCELLED"
+
+
+@pytest.mark.limit(120)
+def test_killed_again_and_again(fake):
+    """kill -9 of hq-allocd, hqd and the batch command under load, many times: nothing twice, nothing left."""
+    add(fake, "slurm", "--backlog=4", "--max-workers-per-alloc=2")
+    want(fake, 100)
+    import random
+    chance = random.Random(7)
+    print("seed=7")
+    for _ in range(25):
+        victim = chance.choice(["allocd", "allocd", "hqd", "command"])
+        if victim == "command":
+            fake.batch.fault(sbatch=[chance.choice(["accept-then-kill", "kill"])])
+        elif victim == "hqd":
+            fake.server.kill()
+            fake.server = fake.start_server("--host=127.0.0.1")
+        else:
+            pid = wait_until(fake.allocd_pid, "hq-allocd")
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass  # it died with hqd a moment ago
+        live = fake.batch.live()
+        if live:  # the batch system ends some: others are needed
+            fake.batch.set(chance.choice(live), state="TIMEOUT", start=time.time(), end=time.time())
+    wait_until(lambda: len([a for a in fake.allocs().values() if a["status"] == "queued"]) == 4 or fake.queues()[1]["state"] == "Paused",
+               "a full backlog", 40)
+    scripts = [job["script"] for job in fake.batch.jobs().values()]
+    assert len(scripts) == len(set(scripts)), "submitted twice"
+    fake.hq("alloc", "remove", "--force", 1)
+    wait_until(lambda: not fake.batch.live(), "no job left", 40)
+
+
+# ---- PBS
+def test_pbs_life(fake):
+    add(fake, "pbs")
+    job = want(fake)
+    alloc = one(fake)
+    assert alloc["id"] == "101.pbs01"
+    worker = worker_of(fake, alloc, "pbs")
+    assert fake.wait_job(job)["finished"] == 1
+    one(fake, "running")
+    fake.batch.set(alloc["id"], state="R", start=time.time())
+    worker.signal(signal.SIGTERM)
+    worker.wait()
+    wait_until(lambda: fake.allocs()[alloc["id"]]["status"] in ("finished", "failed"), "its end")
+    fake.hq("alloc", "remove", 1)
+
+
+def test_pbs_several_are_asked_for_at_once(fake):
+    add(fake, "pbs", "--backlog=3")
+    want(fake, 9)
+    wait_until(lambda: len(fake.allocs()) == 3, "three allocations")
+    for number in fake.batch.live():
+        fake.batch.set(number, state="R", start=time.time())
+    wait_until(lambda: all(a["status"] == "running" for a in list(fake.allocs().values())[:3]), "all seen running")
+    asked = [call for call in fake.batch.calls("qstat") if sum(word[0].isdigit() for word in call) > 1]
+    assert asked and all("-E" in call for call in asked)
+
+
+def test_pbs_held_and_never(fake):
+    add(fake, "pbs")
+    want(fake)
+    alloc = one(fake)
+    fake.batch.set(alloc["id"], state="Q", reason="Can Never Run: Insufficient amount of resource: ncpus")
+    wait_until(lambda: [w for w in fake.status(1)["queues"][0]["waiting"] if w["is_permanent"]], "the reason shown")
+    fake.batch.set(alloc["id"], state="H", reason="")
+    wait_until(lambda: any(w["reason"] == "H" for w in fake.status(1)["queues"][0]["waiting"]), "held")
+    assert fake.allocs()[alloc["id"]]["status"] == "queued"
+
+
+def test_pbs_ends(fake):
+    add(fake, "pbs", "--backlog=2")
+    want(fake, 9)
+    wait_until(lambda: len(fake.allocs()) == 2, "two allocations")
+    good, bad = sorted(fake.batch.live())
+    fake.batch.set(good, state="F", start=time.time(), end=time.time(), exit=0)
+    fake.batch.set(bad, state="F", start=time.time(), end=time.time(), exit=1)
+    wait_until(lambda: fake.allocs()[good]["status"] == "finished" and fake.allocs()[bad]["status"] == "failed", "both ends")
+
+
+def test_pbs_submit_hangs_and_came_through(fake):
+    fake.batch.fault(qsub=["accept-then-hang"])
+    add(fake, "pbs")
+    want(fake)
+    alloc = one(fake)
+    assert len(fake.batch.calls("qsub")) == 1
+    assert fake.batch.calls("qselect")
+    assert fake.batch.live() == [alloc["id"]]
+
+
+def test_pbs_server_down(fake):
+    add(fake, "pbs")
+    want(fake)
+    alloc = one(fake)
+    fake.batch.set_down(True)
+    wait_until(lambda: "cannot connect to server" in (fake.status()["daemon"]["problem"] or ""), "the problem shown")
+    assert fake.allocs()[alloc["id"]]["status"] == "queued"
+    fake.batch.set_down(False)
+    fake.hq("alloc", "remove", "--force", 1)
+    wait_until(lambda: not fake.batch.live(), "no job left")
+
+
+def test_pbs_unknown_id(fake):
+    add(fake, "pbs")
+    want(fake)
+    alloc = one(fake)
+    fake.batch.set(alloc["id"], gone=True)
+    wait_until(lambda: fake.allocs()[alloc["id"]]["status"] == "failed", "the vanished one as failed")
+
+
+def test_pbs_trial_is_held(fake):
+    add(fake, "pbs")
+    fake.hq("alloc", "dry-run", "pbs", "--time-limit=1h", "--cpus=1")
+    (script,), = fake.batch.calls("qsub")
+    assert script.startswith("/tmp/hq")
+    assert not os.path.exists(script)
+    assert fake.batch.calls("qdel") == [["101.pbs01"]]
