@@ -6,6 +6,8 @@
 VERSION := $(shell cat VERSION)
 PREFIX ?= /usr/local
 DESTDIR ?=
+# Address of the manual, printed by `hq doc` where the pages are not installed.
+DOC_URL ?=
 CC ?= gcc
 AR ?= ar
 OBJCOPY ?= objcopy
@@ -116,6 +118,7 @@ $(BUILD)/obj/%.o: %.cc
 $(BUILD)/obj/%.o: %.c | $(PROTO_H)
 	@mkdir -p $(@D)
 	$(call say,CC)$(CC) $(CPPFLAGS) $(CFLAGS_ALL) $(WARN) -c $< -o $@
+$(BUILD)/obj/hq/cmd_doc.o: CPPFLAGS += -DHQ_DOC_URL='"$(DOC_URL)"'
 .SECONDARY:
 
 $(COMMON_LIB): $(call obj,$(COMMON_SRC)) $(PROTO_C:$(GEN)/proto/%.c=$(BUILD)/obj/gen/%.o)

@@ -1,6 +1,8 @@
 #include "hq/commands.h"
 
 #include "hq/cmd_alloc.h"
+#include "hq/cmd_deploy.h"
+#include "hq/cmd_doc.h"
 #include "hq/cmd_job.h"
 #include "hq/cmd_journal.h"
 #include "hq/cmd_misc.h"
@@ -149,6 +151,12 @@ static const struct hq_command worker_commands[] = {
      .help = "Shows the resources that a worker would find on this node.",
      OPTS(hq_hwdetect_opts, HQ_HWDETECT_OPTS, hq_hwdetect_args),
      .run = cmd_worker_hwdetect_run},
+    {.name = "deploy-ssh",
+     .help = "Starts workers on other hosts by ssh and stays until they end.",
+     .text = "Each line of the file names a host, as host or host:port. What follows the file are options of\n"
+             "`hq worker start`. The same programs must be at the same place there.",
+     OPTS(worker_deploy_opts, WORKER_DEPLOY_OPTS, worker_deploy_args),
+     .run = cmd_worker_deploy_run},
 };
 
 #define ALLOC_ROW(K)                                                                                                   \
@@ -265,6 +273,10 @@ static const struct hq_command root_commands[] = {
      .help = "Reads the output of tasks that was streamed into a directory.",
      OPTS(output_log_opts, OUTPUT_LOG_OPTS, output_log_args),
      GROUP(output_log_commands)},
+    {.name = "doc",
+     .help = "Prints where the manual is.",
+     OPTS(doc_opts, DOC_OPTS, doc_args),
+     .run = cmd_doc_run},
     {.name = "generate-completion",
      .help = "Prints a completion script for a shell.",
      OPTS(completion_opts, COMPLETION_OPTS, completion_args),
