@@ -467,6 +467,65 @@ add_overview(struct line *l, const Hq__WorkerOverview *r, hq_wall_ms at)
     line_end(l, "worker-overview");
 }
 
+/* ---- allocations */
+static void
+add_queue_created(struct line *l, const Hq__AllocQueueCreated *r, hq_wall_ms at)
+{
+    static const Hq__AllocParams empty = HQ__ALLOC_PARAMS__INIT;
+
+    line_begin(l, at);
+    hq_json_key(&l->j, "params");
+    hq_json_alloc_params(&l->j, r->params == NULL ? &empty : r->params);
+    hq_json_put_u64(&l->j, "queue-id", r->queue);
+    line_end(l, "autoalloc-queue-created");
+}
+
+static void
+add_queue_removed(struct line *l, const Hq__AllocQueueEvent *r, hq_wall_ms at)
+{
+    line_begin(l, at);
+    hq_json_put_u64(&l->j, "queue-id", r->queue);
+    line_end(l, "autoalloc-queue-removed");
+}
+
+static void
+add_allocation(struct line *l, const Hq__AllocationEvent *r, const char *type, bool with_count, hq_wall_ms at)
+{
+    line_begin(l, at);
+    hq_json_put_str(&l->j, "allocation-id", hq_pb_str(r->allocation_id));
+    hq_json_put_u64(&l->j, "queue-id", r->queue);
+    hq_json_put_strz(&l->j, "type", type);
+    if (with_count) {
+        hq_json_put_u64(&l->j, "worker-count", r->worker_count);
+    }
+    line_end(l, NULL);
+}
+
+/* false: not about allocations. Plans, refusals, pauses and shapes are no events of the reference. */
+static bool
+add_alloc(struct line *l, const Hq__Record *rec, hq_wall_ms at)
+{
+    switch (rec->body_case) {
+    case HQ__RECORD__BODY_ALLOC_QUEUE_CREATED:
+        add_queue_created(l, rec->alloc_queue_created, at);
+        return true;
+    case HQ__RECORD__BODY_ALLOC_QUEUE_REMOVED:
+        add_queue_removed(l, rec->alloc_queue_removed, at);
+        return true;
+    case HQ__RECORD__BODY_ALLOCATION_QUEUED:
+        add_allocation(l, rec->allocation_queued, "autoalloc-allocation-queued", true, at);
+        return true;
+    case HQ__RECORD__BODY_ALLOCATION_STARTED:
+        add_allocation(l, rec->allocation_started, "autoalloc-allocation-started", false, at);
+        return true;
+    case HQ__RECORD__BODY_ALLOCATION_FINISHED:
+        add_allocation(l, rec->allocation_finished, "autoalloc-allocation-finished", false, at);
+        return true;
+    default:
+        return false;
+    }
+}
+
 int
 hq_eventjson_add(struct hq_eventjson *e, const Hq__Record *rec, struct hq_buf *out, uint64_t *count,
                  struct hq_err *err)
@@ -527,7 +586,8 @@ hq_eventjson_add(struct hq_eventjson *e, const Hq__Record *rec, struct hq_buf *o
     case HQ__RECORD__BODY_TASK_NOTIFIED:
         add_notify(&l, rec->task_notified, at);
         return 0;
-    default: /* assignments, forget, counters, snapshots, and what a later version added: no event */
+    default: /* allocations, or: assignments, forget, counters, snapshots, and what a later version added: no event */
+        (void)add_alloc(&l, rec, at);
         return 0;
     }
 }

@@ -216,6 +216,68 @@ network(struct hq_json *j, const Hq__Overview *o)
     hq_json_object_end(j);
 }
 
+#define ALLOC_IDLE_MS_DEFAULT 300000u /* alloc add --idle-timeout */
+
+static void
+texts(struct hq_json *j, const char *key, const ProtobufCBinaryData *v, size_t count)
+{
+    hq_json_key(j, key);
+    hq_json_array(j);
+    for (size_t i = 0; i < count; i++) {
+        hq_json_str(j, hq_pb_str(v[i]));
+    }
+    hq_json_array_end(j);
+}
+
+static void
+text_or_null(struct hq_json *j, const char *key, ProtobufCBinaryData v)
+{
+    hq_json_key(j, key);
+    if (v.len == 0) {
+        hq_json_null(j);
+    } else {
+        hq_json_str(j, hq_pb_str(v));
+    }
+}
+
+void
+hq_json_alloc_params(struct hq_json *j, const Hq__AllocParams *p)
+{
+    hq_json_object(j);
+    texts(j, "additional_args", p->additional_args, p->n_additional_args);
+    hq_json_put_u64(j, "backlog", p->backlog);
+    hq_json_key(j, "cli_resource_descriptor");
+    if (p->pools == NULL) {
+        hq_json_null(j);
+    } else {
+        pools(j, p->pools);
+    }
+    hq_json_key(j, "idle_timeout");
+    if (p->idle_timeout_ms == ALLOC_IDLE_MS_DEFAULT) {
+        hq_json_null(j); /* not given */
+    } else {
+        hq_json_span(j, (int64_t)p->idle_timeout_ms);
+    }
+    hq_json_put_strz(j, "manager", p->manager == HQ__MANAGER__MANAGER_PBS ? "Pbs" : "Slurm");
+    hq_json_key(j, "max_worker_count");
+    if (p->max_worker_count == 0) {
+        hq_json_null(j);
+    } else {
+        hq_json_u64(j, p->max_worker_count);
+    }
+    hq_json_put_u64(j, "max_workers_per_alloc", p->max_workers_per_alloc);
+    hq_json_key(j, "min_utilization");
+    hq_json_f64(j, (double)((float)p->min_utilization / 10000.0F)); /* the reference keeps 32 bits of it */
+    text_or_null(j, "name", p->name);
+    hq_json_key(j, "timelimit");
+    hq_json_span(j, (int64_t)p->time_limit_ms);
+    texts(j, "worker_args", p->worker_args, p->n_worker_args);
+    text_or_null(j, "worker_start_cmd", p->worker_start_cmd);
+    text_or_null(j, "worker_stop_cmd", p->worker_stop_cmd);
+    text_or_null(j, "worker_wrap_cmd", p->worker_wrap_cmd);
+    hq_json_object_end(j);
+}
+
 void
 hq_json_overview(struct hq_json *j, const Hq__Overview *o)
 {

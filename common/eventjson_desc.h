@@ -22,6 +22,7 @@ static inline struct hq_str hq_pb_str(ProtobufCBinaryData b)
 }
 void hq_json_worker_config(struct hq_json *j, const Hq__WorkerConfig *c);
 void hq_json_overview(struct hq_json *j, const Hq__Overview *o); /* the value of "hw-state" */
+void hq_json_alloc_params(struct hq_json *j, const Hq__AllocParams *p);
 void hq_json_submit_desc(struct hq_json *j, const struct hq_json_submit *s);
 
 #endif

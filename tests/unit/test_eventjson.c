@@ -236,6 +236,71 @@ test_batches_and_notes(void **state)
     hq_eventjson_fini(&e);
 }
 
+static void
+test_allocations(void **state)
+{
+    (void)state;
+    struct hq_eventjson e;
+    ProtobufCBinaryData extra[] = {bytes("--partition=x")};
+    ProtobufCBinaryData words[] = {bytes("--time-limit"), bytes("\"1h\"")};
+    Hq__AllocParams params = HQ__ALLOC_PARAMS__INIT;
+    Hq__AllocQueueCreated created = HQ__ALLOC_QUEUE_CREATED__INIT;
+    Hq__AllocQueueEvent event = HQ__ALLOC_QUEUE_EVENT__INIT;
+    Hq__AllocationEvent alloc = HQ__ALLOCATION_EVENT__INIT;
+    Hq__Record rec = HQ__RECORD__INIT;
+
+    params.manager = HQ__MANAGER__MANAGER_SLURM;
+    params.backlog = 1;
+    params.max_workers_per_alloc = 2;
+    params.max_worker_count = 7;
+    params.time_limit_ms = 3600000;
+    params.idle_timeout_ms = 300000;
+    params.min_utilization = 3000;
+    params.name = bytes("q1");
+    params.additional_args = extra;
+    params.n_additional_args = 1;
+    params.worker_args = words;
+    params.n_worker_args = 2;
+    params.worker_stop_cmd = bytes("bye");
+    created.queue = 1;
+    created.params = &params;
+    rec.time_ms = 1769860800000;
+    rec.body_case = HQ__RECORD__BODY_ALLOC_QUEUE_CREATED;
+    rec.alloc_queue_created = &created;
+    hq_eventjson_init(&e);
+    expect(&e, &rec,
+           "{\"event\":{\"params\":{\"additional_args\":[\"--partition=x\"],\"backlog\":1,\"cli_resource_descriptor\":null,"
+           "\"idle_timeout\":null,\"manager\":\"Slurm\",\"max_worker_count\":7,\"max_workers_per_alloc\":2,"
+           "\"min_utilization\":0.30000001192092896,\"name\":\"q1\",\"timelimit\":{\"nanos\":0,\"secs\":3600},"
+           "\"worker_args\":[\"--time-limit\",\"\\\"1h\\\"\"],\"worker_start_cmd\":null,\"worker_stop_cmd\":\"bye\","
+           "\"worker_wrap_cmd\":null},\"queue-id\":1,\"type\":\"autoalloc-queue-created\"},\"time\":\"2026-01-31T12:00:00Z\"}\n");
+    alloc.queue = 1;
+    alloc.number = 3;
+    alloc.worker_count = 2;
+    rec.body_case = HQ__RECORD__BODY_ALLOCATION_PLANNED;
+    rec.allocation_planned = &alloc;
+    expect(&e, &rec, "");
+    alloc.allocation_id = bytes("77.pbs");
+    rec.body_case = HQ__RECORD__BODY_ALLOCATION_QUEUED;
+    expect(&e, &rec,
+           "{\"event\":{\"allocation-id\":\"77.pbs\",\"queue-id\":1,\"type\":\"autoalloc-allocation-queued\",\"worker-count\":2},"
+           "\"time\":\"2026-01-31T12:00:00Z\"}\n");
+    rec.body_case = HQ__RECORD__BODY_ALLOCATION_STARTED;
+    expect(&e, &rec,
+           "{\"event\":{\"allocation-id\":\"77.pbs\",\"queue-id\":1,\"type\":\"autoalloc-allocation-started\"},"
+           "\"time\":\"2026-01-31T12:00:00Z\"}\n");
+    rec.body_case = HQ__RECORD__BODY_ALLOCATION_FINISHED;
+    expect(&e, &rec,
+           "{\"event\":{\"allocation-id\":\"77.pbs\",\"queue-id\":1,\"type\":\"autoalloc-allocation-finished\"},"
+           "\"time\":\"2026-01-31T12:00:00Z\"}\n");
+    event.queue = 1;
+    rec.body_case = HQ__RECORD__BODY_ALLOC_QUEUE_REMOVED;
+    rec.alloc_queue_removed = &event;
+    expect(&e, &rec,
+           "{\"event\":{\"queue-id\":1,\"type\":\"autoalloc-queue-removed\"},\"time\":\"2026-01-31T12:00:00Z\"}\n");
+    hq_eventjson_fini(&e);
+}
+
 int
 main(void)
 {
@@ -243,7 +308,7 @@ main(void)
         cmocka_unit_test(test_short_tasks_get_their_start),
         cmocka_unit_test(test_long_task_starts_once),
         cmocka_unit_test(test_submit_of_parts),
-        cmocka_unit_test(test_batches_and_notes),
+        cmocka_unit_test(test_batches_and_notes), cmocka_unit_test(test_allocations),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
