@@ -134,11 +134,18 @@ progress_watches(struct shell *s, hq_ms now_ms)
 
 /* ---- followers */
 
+/* Is there an event that this peer has not seen, and all records before it are on disk? */
 static bool
 has_events(const struct shell *s, uint64_t handle)
 {
+    const struct follow *f = &s->follow;
     const struct request *r = request_find(&s->peers, handle);
-    return r != NULL && r->peer->event_next < s->follow.event_next;
+    if (r == NULL || r->peer->event_next >= f->event_next) {
+        return false;
+    }
+    uint64_t oldest = f->event_next > FOLLOW_EVENTS_MAX ? f->event_next - FOLLOW_EVENTS_MAX : 1;
+    uint64_t next = HQ_MAX(r->peer->event_next, oldest);
+    return f->events[next % FOLLOW_EVENTS_MAX].after_seq <= s->committed_seq;
 }
 
 /* Can a follower be told everything? */

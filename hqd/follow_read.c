@@ -121,7 +121,7 @@ add_events(struct page *p, struct peer *peer, uint64_t until_seq, struct hq_buf 
     peer->event_next = HQ_MAX(peer->event_next, oldest);
     while (peer->event_next < f->event_next) {
         const struct follow_event *e = &f->events[peer->event_next % FOLLOW_EVENTS_MAX];
-        if (e->after_seq >= until_seq && until_seq != UINT64_MAX) {
+        if (e->after_seq >= until_seq) {
             break;
         }
         add_record(out, 0, hq_buf_view(&e->body));
@@ -147,8 +147,8 @@ page_done(struct journal_read *rd)
             hq_buf_add(&records, rd->out.ptr + from, p->taken[i].end - from);
             from = p->taken[i].end;
         }
-        if (!rd->has_more && rd->last_seq >= s->committed_seq) {
-            add_events(p, r->peer, UINT64_MAX, &records);
+        if (!rd->has_more) { /* events behind the last record; what comes behind later ones waits for them */
+            add_events(p, r->peer, rd->last_seq + 1, &records);
         }
         Hq__FollowAnswer m;
         hq__follow_answer__init(&m);
