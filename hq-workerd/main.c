@@ -295,7 +295,7 @@ listen_somewhere(struct workerd *w, struct hq_err *err)
 
     w->listen_fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (w->listen_fd < 0 || bind(w->listen_fd, (const struct sockaddr *)&sa, sizeof sa) < 0 ||
-        getsockname(w->listen_fd, (struct sockaddr *)&sa, &len) < 0) {
+        listen(w->listen_fd, 1) < 0 || getsockname(w->listen_fd, (struct sockaddr *)&sa, &len) < 0) {
         return hq_err_sys(err, -errno, "Cannot bind a port");
     }
     w->self.listen_address =
@@ -332,7 +332,7 @@ describe_self(struct workerd *w)
                : has_group                               ? a->group
                : w->manager.manager != HQ_MANAGER_NONE   ? w->manager.job_id
                                                          : HQ_STR("default");
-    s->manager = w->manager.manager;
+    s->manager = (int)w->manager.manager;
     s->manager_job_id = w->manager.job_id;
     s->manager_time_limit_ms = w->manager.time_left_ms;
     s->manager_memory_mb = w->manager.memory_mb;

@@ -231,6 +231,7 @@ on_refused(void *ctx, const struct hq_err *err)
     s->refusal = *err;
     s->is_connected = false;
     wshell_begin_end(s, LIFETIME_END_SERVER_LOST);
+    wshell_after(s);
 }
 
 static void
