@@ -32,7 +32,6 @@ const struct hq_opt submit_file_opts[SUBMIT_FILE_OPTS] = {
     {.name = "progress", .at = AT(progress), .help = "Show a progress bar until the job is completed."},
     {.name = "fail",
      .at = AT(fail),
-     .flags = HQ_OPT_HIDDEN,
      .help = "With --wait or --progress: exit with status 1 when tasks failed or were canceled."},
 };
 
