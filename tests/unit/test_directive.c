@@ -16,6 +16,9 @@ print_words(struct hq_buf *b, const struct hq_strv *words)
     }
 }
 
+/* HQ_STR is no constant expression in C11, so it can't stand in a static table. */
+#define TEXT(literal) {.ptr = "" literal "", .len = sizeof(literal) - 1}
+
 static const struct {
     const char *line;
     const char *words; /* or the error */
@@ -66,18 +69,18 @@ static const struct {
     const char *got; /* shebang | words */
 } scripts[] = {
     {{"", 0}, "|"},
-    {HQ_STR("#!/bin/bash -l\n# c\n\n  #HQ --name=a\n#HQ --array 1-3\n#HQnothing\necho\n#HQ --priority 7\n"),
+    {TEXT("#!/bin/bash -l\n# c\n\n  #HQ --name=a\n#HQ --array 1-3\n#HQnothing\necho\n#HQ --priority 7\n"),
      "</bin/bash><-l>|<--name=a><--array><1-3>"},
-    {HQ_STR("#HQ --name=a"), "|<--name=a>"},
-    {HQ_STR("#HQ\n#HQ  \n#HQ x\n"), "|<x>"},
-    {HQ_STR("#HQ\t--name=a\n#HQ b\n"), "|<b>"},
-    {HQ_STR(" #!/bin/sh\n#HQ a\n"), "|<a>"},
-    {HQ_STR("\n#!/bin/sh\n#HQ a\n"), "|<a>"},
-    {HQ_STR("#!/bin/sh\r\n#HQ a\r\n\r\n#HQ b\r\necho\r\n"), "</bin/sh>|<a><b>"},
-    {HQ_STR("echo\n#HQ a\n"), "|"},
-    {HQ_STR("\0\n#HQ a\n"), "|"},
-    {HQ_STR("#HQ \xff\xfe\n"), "|<\xff\xfe>"},
-    {HQ_STR("#!\n#HQ a\n"), "|<a>"},
+    {TEXT("#HQ --name=a"), "|<--name=a>"},
+    {TEXT("#HQ\n#HQ  \n#HQ x\n"), "|<x>"},
+    {TEXT("#HQ\t--name=a\n#HQ b\n"), "|<b>"},
+    {TEXT(" #!/bin/sh\n#HQ a\n"), "|<a>"},
+    {TEXT("\n#!/bin/sh\n#HQ a\n"), "|<a>"},
+    {TEXT("#!/bin/sh\r\n#HQ a\r\n\r\n#HQ b\r\necho\r\n"), "</bin/sh>|<a><b>"},
+    {TEXT("echo\n#HQ a\n"), "|"},
+    {TEXT("\0\n#HQ a\n"), "|"},
+    {TEXT("#HQ \xff\xfe\n"), "|<\xff\xfe>"},
+    {TEXT("#!\n#HQ a\n"), "|<a>"},
 };
 
 static void

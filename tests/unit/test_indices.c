@@ -3,6 +3,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include <cmocka.h>
@@ -330,7 +331,7 @@ test_random_streams(void **state)
         for (int step = 0; step < 400; step++) {
             size_t at = hq_rng_below(&rng, HELD);
             bool is_give = held[at] != NULL;
-            uint64_t cpus = hq_rng_chance(&rng, 1, 2) ? hq_rng_between(&rng, 1, 6) * 10000 : hq_rng_below(&rng, 60000) + 1;
+            uint64_t cpus = hq_rng_chance(&rng, 1, 2) ? (uint64_t)hq_rng_between(&rng, 1, 6) * 10000 : hq_rng_below(&rng, 60000) + 1;
             uint64_t gpus = hq_rng_below(&rng, 15000) + 1, mem = hq_rng_below(&rng, 200000) + 1;
             if (!is_give) {
                 char request[200];

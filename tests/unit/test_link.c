@@ -242,7 +242,7 @@ world_init(struct world *w)
     *w = (struct world){.worker_id = 7, .keeps_id = true};
     assert_true(sodium_init() >= 0);
     hq_log_init(false, "off", false);
-    (void)snprintf(w->incarnation, sizeof w->incarnation, "first incarnation"); /* the first 16 of them */
+    memcpy(w->incarnation, "first incarnation", sizeof w->incarnation - 1); /* 16 bytes, NUL behind */
     (void)snprintf(w->dir, sizeof w->dir, "/tmp/hq-test-link-XXXXXX");
     assert_non_null(mkdtemp(w->dir));
     w->loop = ev_loop_new(EVFLAG_AUTO);
