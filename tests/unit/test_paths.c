@@ -63,7 +63,8 @@ check(const struct path *path, const char *shown, const char *of_task)
     hq_buf_fini(&b);
 }
 
-static const struct paths_job job = {.job = 8, .server_uid = HQ_STR("aB3xYz"), .submit_dir = HQ_STR("/home/u/work")};
+static const struct paths_job job = {.job = 8, .server_uid = {.ptr = "aB3xYz", .len = 6},
+                                     .submit_dir = {.ptr = "/home/u/work", .len = 12}}; /* HQ_STR is no constant in C11 */
 
 static void
 test_table(void **state)
