@@ -10,7 +10,7 @@
 struct claims {
     struct ctx *ctx;
     struct worker *w;
-    bool may_adopt; /* first return since a restart: assignments may be known to the worker alone */
+    bool may_adopt; /* first return since the host crashed: assignments may be known to the worker alone */
     struct held_tasks *drop;
     size_t drop_count;
 };
@@ -209,7 +209,7 @@ join_on_register(struct ctx *ctx, const struct input *in)
         }
     } else {
         c.w = w;
-        c.may_adopt = w->place == WORKER_AWAY;
+        c.may_adopt = w->place == WORKER_AWAY && ctx->core->is_after_crash;
         begin(ctx, w, reg);
         for (size_t i = 0; i < reg->held_count; i++) {
             take_claim(&c, &reg->held[i]);

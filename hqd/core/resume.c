@@ -108,6 +108,7 @@ core_resume(struct core *core, const struct core_identity *id, const struct core
     core->changed_count = 0;
     core->is_worker_changed = false;
     if (is_crash) {
+        core->is_after_crash = true;
         core->quiet_until_ms = now->mono_ms + core->conf.return_grace_ms;
     }
 }

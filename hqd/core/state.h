@@ -408,6 +408,7 @@ struct core {
     /* link */
     bool is_stopping;
     bool is_started;      /* core_resume was called */
+    bool is_after_crash; /* the host had crashed: workers may hold what no record tells of */
     hq_ms quiet_until_ms; /* after a crash of the host nothing is given out before */
     struct hq_heap timers;
     struct hq_map by_incarnation; /* first 8 bytes -> worker, those that are not lost */

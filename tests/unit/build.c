@@ -381,10 +381,9 @@ rig_stop_worker(struct rig *r, uint32_t worker)
 }
 
 /* ---- restart */
-static struct core *
-replay(struct rig *r)
+static void
+apply_all(struct rig *r, struct core *core)
 {
-    struct core *core = new_core(&r->conf);
     struct hq_arena arena;
     hq_arena_init(&arena, 0);
     for (size_t i = 0; i < r->record_count; i++) {
@@ -399,8 +398,15 @@ replay(struct rig *r)
         hq_arena_reset(&arena);
     }
     hq_arena_fini(&arena);
+}
+
+static struct core *
+replay(struct rig *r)
+{
+    struct core *core = new_core(&r->conf);
     struct hq_buf was = HQ_BUF_INIT;
     struct hq_buf is = HQ_BUF_INIT;
+    apply_all(r, core);
     query_dump(r->core, true, &was);
     query_dump(core, true, &is);
     assert_string_equal(was.ptr, is.ptr);
@@ -415,12 +421,9 @@ rig_check_replay(struct rig *r)
     core_destroy(replay(r));
 }
 
-void
-rig_restart(struct rig *r, const char *boot_id)
+static void
+resume(struct rig *r, const char *boot_id)
 {
-    struct core *core = replay(r);
-    core_destroy(r->core);
-    r->core = core;
     struct core_identity id = identity;
     id.boot_id = hq_str_from(boot_id);
     r->now.wall_ms += 5000;
@@ -428,6 +431,22 @@ rig_restart(struct rig *r, const char *boot_id)
     effects_clear(&r->fx);
     core_resume(r->core, &id, &r->now, &r->fx);
     take_effects(r);
+}
+
+void
+rig_restart(struct rig *r, const char *boot_id)
+{
+    struct core *core = replay(r);
+    core_destroy(r->core);
+    r->core = core;
+    resume(r, boot_id);
+}
+
+void
+rig_reload(struct rig *r, const char *boot_id)
+{
+    apply_all(r, r->core);
+    resume(r, boot_id);
 }
 
 void

@@ -96,6 +96,8 @@ void rig_stop_worker(struct rig *r, uint32_t worker);
 /* ---- restart */
 /* Replays all records into a new core, compares the durable states, resumes it in place of the old one. */
 void rig_restart(struct rig *r, const char *boot_id);
+/* Replays the records kept (a test may have cut them) into r->core, which is new, and resumes. */
+void rig_reload(struct rig *r, const char *boot_id);
 /* Replays and compares only. */
 void rig_check_replay(struct rig *r);
 /* "1 waiting, 2 running, ..." of a job as "w/r/f/F/c/a" */
