@@ -89,6 +89,25 @@ set_text(char **to, ProtobufCBinaryData from)
     *to = from.len == 0 ? NULL : hq_str_dupz(hq_str_make((const char *)from.data, from.len));
 }
 
+/* Ascending by number: so they are submitted. */
+static void
+insert(struct mirror_queue *q, struct mirror_alloc *m)
+{
+    struct mirror_alloc *before = NULL;
+    struct mirror_alloc *at;
+    LIST_FOREACH (at, &q->allocs, link) {
+        if (at->number > m->number) {
+            break;
+        }
+        before = at;
+    }
+    if (before == NULL) {
+        LIST_INSERT_HEAD(&q->allocs, m, link);
+    } else {
+        LIST_INSERT_AFTER(before, m, link);
+    }
+}
+
 static void
 merge_alloc(struct mirror_queue *q, const Hq__AllocationInfo *m)
 {
@@ -98,7 +117,7 @@ merge_alloc(struct mirror_queue *q, const Hq__AllocationInfo *m)
         to = hq_xalloc(sizeof *to);
         to->number = m->number;
         to->phase = PHASE_UNSURE;
-        LIST_INSERT_HEAD(&q->allocs, to, link);
+        insert(q, to);
     } else if (m->lost_count != to->lost || m->connected_count != to->connected) {
         /* Workers that end tell of the end of their allocation. */
         track_hint(&to->track, now_ms, HINT_MS);

@@ -78,6 +78,7 @@ struct mirror_queue {
     size_t multi_count;
     hq_wall_ms next_attempt_ms; /* as last reported */
     bool is_pause_told;
+    bool has_failed; /* a submission of this round was refused: so would the others be */
     LIST_HEAD(, mirror_alloc) allocs;
 };
 

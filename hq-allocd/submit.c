@@ -99,6 +99,7 @@ plan_queue(struct allocd *a, struct mirror_queue *q, hq_wall_ms wall_ms)
     for (size_t i = 0; i < n; i++) {
         HQ_AUTO(hq_buf_fini) struct hq_buf dir = HQ_BUF_INIT;
         uint32_t number = q->next_number++;
+        q->has_failed = false;
         script_dir(hq_buf_view(&a->instance), hq_str_make((const char *)p->name.data, p->name.len), q->id, number, &dir);
         Hq__AllocReport *r = link_report(a, HQ__ALLOC_REPORT_KIND__ALLOC_REPORT_PLANNED, q->id, number);
         r->worker_count = workers[i];
@@ -251,6 +252,7 @@ on_submitted(void *ctx, const struct batch_result *r)
         break;
     case BATCH_REJECTED:
     case BATCH_GONE:
+        q->has_failed = true;
         tell_refused(a, m, s->queue, true, hq_buf_view(&why));
         break;
     case BATCH_UNREACHABLE:
@@ -287,24 +289,47 @@ submit(struct allocd *a, struct mirror_queue *q, struct mirror_alloc *m)
     free(script);
 }
 
+/* One after another, in the order of their numbers; one that is looked up holds the others back: what was asked for
+ * may be there already. */
+static bool
+is_queue_busy(const struct mirror_queue *q)
+{
+    const struct mirror_alloc *m;
+    LIST_FOREACH (m, &q->allocs, link) {
+        bool is_out = m->phase == PHASE_SUBMITTING || m->phase == PHASE_UNSURE;
+        if (m->state == HQ__ALLOC_STATE__ALLOC_PLANNED && is_out) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void
+submit_next(struct allocd *a, struct mirror_queue *q)
+{
+    bool is_unwanted = q->info->is_removed || a->is_stopping;
+    struct mirror_alloc *m;
+    LIST_FOREACH (m, &q->allocs, link) {
+        if (m->state != HQ__ALLOC_STATE__ALLOC_PLANNED || m->phase != PHASE_NEW) {
+            continue;
+        }
+        if (is_unwanted) {
+            tell_refused(a, m, q->id, false, HQ_STR("the queue is gone"));
+        } else if (q->has_failed) {
+            tell_refused(a, m, q->id, false, HQ_STR("the one before it was refused"));
+        } else if (!is_queue_busy(q)) {
+            submit(a, q, m);
+        }
+    }
+}
+
 hq_ms
 submit_progress(struct allocd *a, hq_ms now_ms)
 {
     hq_ms next_ms = plan_all(a, now_ms);
     struct mirror_queue *q;
-    struct mirror_alloc *m;
     LIST_FOREACH (q, &a->queues, link) {
-        bool is_unwanted = q->info->is_removed || a->is_stopping;
-        LIST_FOREACH (m, &q->allocs, link) {
-            if (m->state != HQ__ALLOC_STATE__ALLOC_PLANNED || m->phase != PHASE_NEW) {
-                continue;
-            }
-            if (is_unwanted) {
-                tell_refused(a, m, q->id, false, HQ_STR("the queue is gone"));
-            } else {
-                submit(a, q, m);
-            }
-        }
+        submit_next(a, q);
     }
     return next_ms;
 }
