@@ -26,7 +26,7 @@ test_signals_and_marks(void **state)
 
     (void)state;
     launch_init(&f, 1, 10);
-    struct body *b = launch_make_shell(&f, "echo up > up; sleep 1000");
+    struct body *b = launch_make_shell(&f, "echo up > up; exec sleep 1000");
     launch_push(&f, b, 0, 1, 0);
     launch_open_slots(&f, 1);
     launch_wait_started(&f, 1);
