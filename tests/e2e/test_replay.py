@@ -1,4 +1,4 @@
-"""Recorded commands of the reference program, replayed: as many as agreed must answer the same."""
+"""Recorded commands of the reference program, replayed: what answers differently must be in docs/compatibility.md with its reason."""
 import json
 import os
 import pathlib
@@ -10,11 +10,10 @@ import pytest
 
 from harness import BIN, REPO
 
-AGREED = 0.90
-# Commands that this version does not have: their exchanges do not count.
+FILES = ("01-server", "02-submit", "03-job", "04-task", "05-jobfile", "06-states", "12-progress", "13-placeholders")
+UNEXPLAINED = 0.03  # of all: times and machines differ
+STALE = 20  # listed exchanges that are the same here: some depend on time or on the machine
 OURS = re.escape((REPO / "VERSION").read_text().strip())
-NOT_YET = ("alloc", "journal", "dashboard", "output-log", "log", "doc", "generate-completion", "deploy-ssh", "submit-file", "debug-dump",
-           "generate-access", "explain", "notify", "--on-notify", "--stream", "event-log")
 
 
 def is_same(row):
@@ -29,12 +28,13 @@ def is_same(row):
     return sides["-"] == sides["+"]
 
 
-def exists(command):
-    words = command.replace("=", " ").split()
-    return not any(word in words for word in NOT_YET)
+def listed_exchanges():
+    """(file number, line) of each exchange that differs on purpose: the document writes `02:1223,1230`."""
+    text = (REPO / "docs" / "compatibility.md").read_text()
+    return {(number, int(line)) for number, lines in re.findall(r"\b(\d\d):(\d+(?:,\d+)*)", text) for line in lines.split(",")}
 
 
-@pytest.mark.limit(400)
+@pytest.mark.limit(900)
 def test_transcripts_of_the_reference(tmp_path):
     data = os.environ.get("HQ_TEST_DATA")
     if not data:
@@ -43,14 +43,19 @@ def test_transcripts_of_the_reference(tmp_path):
     if not tool.exists() or os.geteuid() != 0:
         pytest.skip("the replay tool needs root and its directory")
     report = tmp_path / "replay.json"
-    done = subprocess.run([sys.executable, str(tool), "--hq", str(BIN / "hq"), "--only", "01-server", "--only", "02-submit", "--only", "03-job",
-                           "--only", "06-states", "--json", str(report)], capture_output=True, text=True, timeout=390)
+    only = [word for name in FILES for word in ("--only", name)]
+    done = subprocess.run([sys.executable, str(tool), "--hq", str(BIN / "hq"), *only, "--json", str(report)], capture_output=True, text=True,
+                          timeout=880)
     assert report.exists(), done.stdout + done.stderr
-    files = json.loads(report.read_text())["files"]
-    counted = [(entry["file"], row) for entry in files for row in entry["results"] if exists(row["cmd"])]
-    not_run = sum(entry["exchanges"] - len(entry["results"]) for entry in files)
-    differing = [f"{name}:{row['line']}: {row['cmd']}" for name, row in counted if not is_same(row)]
     print(done.stdout[-2000:])
-    assert len(files) == 4 and len(counted) > 500
-    same = len(counted) - len(differing)
-    assert same >= AGREED * (len(counted) + not_run), f"{same} of {len(counted)}, {not_run} not run; differing:\n" + "\n".join(differing)
+    files = json.loads(report.read_text())["files"]
+    rows = {(entry["file"][:2], row["line"]): row for entry in files for row in entry["results"]}
+    total = sum(entry["exchanges"] for entry in files)
+    assert len(files) == len(FILES) and total > 1000
+    listed = listed_exchanges()
+    unexplained = [f"{number}:{line}: {row['cmd']}" for (number, line), row in sorted(rows.items())
+                   if (number, line) not in listed and not is_same(row)]
+    not_run = total - len(rows)
+    assert len(unexplained) + not_run <= UNEXPLAINED * total, f"{not_run} of {total} not run; not in the document:\n" + "\n".join(unexplained)
+    stale = [f"{number}:{line}" for number, line in sorted(listed) if (number, line) in rows and rows[number, line]["result"] == "same"]
+    assert len(stale) <= STALE, f"listed in the document, but the same: {stale}"
