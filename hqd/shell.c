@@ -190,8 +190,7 @@ shell_on_journal(void *shell)
     uint64_t committed_seq = journal_committed_seq(s->journal);
     s->follow.is_look_due = s->follow.is_look_due || committed_seq > s->committed_seq;
     s->committed_seq = committed_seq;
-    if (journal_lost(s->journal, &why)) {
-        hq_log_error("%s", why.text);
+    if (journal_lost(s->journal, NULL)) { /* main tells why */
         end(s, SHELL_END_LOST);
         return;
     }
