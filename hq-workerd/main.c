@@ -48,6 +48,7 @@ struct workerd { /* everything that lives as long as the process */
     struct link_worker self;
     char *temporary; /* directory that we made and remove */
     int listen_fd;
+    ev_io listen_ready;
     int signal_fd;
     sigset_t task_mask;
     struct rlimit task_nofile;
@@ -286,7 +287,21 @@ make_work_dir(struct workerd *w, struct hq_err *err)
     return hq_fs_mkdirs(w->self.work_dir.ptr, 0777, err);
 }
 
-/* Other programs expect a port here; nobody uses it. */
+static void
+on_visitor(struct ev_loop *loop, ev_io *io, int revents)
+{
+    int fd;
+
+    (void)revents;
+    while ((fd = accept4(io->fd, NULL, NULL, SOCK_CLOEXEC)) >= 0) {
+        (void)close(fd); /* nothing was read: nothing can be lost */
+    }
+    if (errno == EMFILE || errno == ENFILE) {
+        ev_io_stop(loop, io); /* tasks need the descriptors: visitors wait in the kernel */
+    }
+}
+
+/* Other programs expect a port here; who comes is sent away. */
 static int
 listen_somewhere(struct workerd *w, struct hq_err *err)
 {
@@ -295,7 +310,7 @@ listen_somewhere(struct workerd *w, struct hq_err *err)
 
     w->listen_fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (w->listen_fd < 0 || bind(w->listen_fd, (const struct sockaddr *)&sa, sizeof sa) < 0 ||
-        listen(w->listen_fd, 1) < 0 || getsockname(w->listen_fd, (struct sockaddr *)&sa, &len) < 0) {
+        listen(w->listen_fd, SOMAXCONN) < 0 || getsockname(w->listen_fd, (struct sockaddr *)&sa, &len) < 0) {
         return hq_err_sys(err, -errno, "Cannot bind a port");
     }
     w->self.listen_address =
@@ -476,6 +491,10 @@ begin(struct workerd *w, struct hq_err *err)
     raise_fd_limit(w);
     rc = take_signals(w, err);
     w->loop = rc < 0 ? NULL : ev_loop_new(EVFLAG_AUTO); /* not the default loop: that one takes SIGCHLD */
+    if (w->loop != NULL) {
+        ev_io_init(&w->listen_ready, on_visitor, w->listen_fd, EV_READ);
+        ev_io_start(w->loop, &w->listen_ready);
+    }
     return rc == 0 && w->loop == NULL ? hq_err_set(err, -EIO, "The event loop could not be made") : rc;
 }
 
