@@ -325,7 +325,7 @@ launcher_start_threads(struct launcher *l, struct hq_err *err)
         }
         if (rc == 0) {
             char name[16];
-            (void)snprintf(name, sizeof name, "launch-%u", i);
+            (void)snprintf(name, sizeof name, "launch-%u", i % 10000u);
             (void)pthread_setname_np(t->id, name);
             l->thread_count++;
         }
