@@ -107,32 +107,32 @@ add_node(struct builder *b, enum doc_kind kind, struct toml_shim_span at)
         return n;
     }
     struct doc_node *parent = b->open[b->depth - 1];
-    hq_arena_grow(b->arena, &parent->items, &parent->cap, parent->count + 1, sizeof *parent->items);
     parent->items[parent->count++] = (struct doc_item){.key = b->key, .key_at = b->key_at, .value = n};
     return n;
 }
 
 static int
-open_node(struct builder *b, enum doc_kind kind, struct toml_shim_span at)
+open_node(struct builder *b, enum doc_kind kind, struct toml_shim_span at, size_t count)
 {
     struct doc_node *n = add_node(b, kind, at);
     if (n == NULL) {
         return -1;
     }
+    n->items = hq_arena_array(b->arena, count, sizeof *n->items);
     b->open[b->depth++] = n;
     return 0;
 }
 
 static int
-on_table(void *ctx, struct toml_shim_span at)
+on_table(void *ctx, struct toml_shim_span at, size_t count)
 {
-    return open_node(ctx, DOC_TABLE, at);
+    return open_node(ctx, DOC_TABLE, at, count);
 }
 
 static int
-on_array(void *ctx, struct toml_shim_span at)
+on_array(void *ctx, struct toml_shim_span at, size_t count)
 {
-    return open_node(ctx, DOC_ARRAY, at);
+    return open_node(ctx, DOC_ARRAY, at, count);
 }
 
 static int

@@ -37,12 +37,15 @@ enum doc_kind {
 struct doc_node {
     enum doc_kind kind;
     struct doc_at at;
-    struct hq_str text;     /* STRING */
-    int64_t i;              /* INT, BOOL */
-    double real;            /* REAL */
-    struct doc_item *items; /* ARRAY, TABLE: in the order of the file (TOML tables: by key) */
-    size_t count;
-    size_t cap;
+    union {                 /* by kind; 400,000 numbers are a usual file */
+        struct hq_str text; /* STRING */
+        int64_t i;          /* INT, BOOL */
+        double real;        /* REAL */
+        struct {            /* ARRAY, TABLE: in the order of the file (TOML tables: by key) */
+            struct doc_item *items;
+            size_t count;
+        };
+    };
 };
 struct doc_item {
     struct hq_str key; /* TABLE */

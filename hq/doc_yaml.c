@@ -4,6 +4,8 @@
 
 #include <yaml.h>
 
+#define TABLE_KEYS_MAX 10000u /* each is compared with all before it */
+
 struct reader {
     yaml_document_t yaml;
     struct doc *doc;
@@ -41,6 +43,8 @@ read_scalar(struct doc_node *n, const yaml_node_t *y, struct hq_arena *arena)
     static const char *const no[] = {"false", "False", "FALSE", NULL};
     static const char *const nil[] = {"", "~", "null", "Null", "NULL", NULL};
     struct hq_str s = hq_str_make((const char *)y->data.scalar.value, y->data.scalar.length);
+    int64_t i;
+    double real;
     n->kind = DOC_STRING;
     n->text = hq_arena_str(arena, s);
     if (y->data.scalar.style != YAML_PLAIN_SCALAR_STYLE) {
@@ -51,10 +55,12 @@ read_scalar(struct doc_node *n, const yaml_node_t *y, struct hq_arena *arena)
         n->i = is_one_of(s, yes);
     } else if (is_one_of(s, nil)) {
         n->kind = DOC_NULL;
-    } else if (hq_num_i64(s, &n->i, NULL) == 0) {
+    } else if (hq_num_i64(s, &i, NULL) == 0) {
         n->kind = DOC_INT;
-    } else if (hq_num_f64(s, &n->real, NULL) == 0) {
+        n->i = i;
+    } else if (hq_num_f64(s, &real, NULL) == 0) {
         n->kind = DOC_REAL;
+        n->real = real;
     }
 }
 
@@ -79,7 +85,6 @@ add_item(struct reader *r, struct doc_node *parent, int key, int value)
     }
     int rc = read_node(r, value, &item.value);
     if (rc == 0) {
-        hq_arena_grow(r->arena, &parent->items, &parent->cap, parent->count + 1, sizeof *parent->items);
         parent->items[parent->count++] = item;
     }
     return rc;
@@ -93,6 +98,12 @@ read_children(struct reader *r, const yaml_node_t *y, struct doc_node *n)
     if (++r->depth > DOC_DEPTH_MAX) {
         return doc_error(r->err, r->doc, n->at, "nested too deeply");
     }
+    size_t count = y->type == YAML_SEQUENCE_NODE ? (size_t)(y->data.sequence.items.top - y->data.sequence.items.start)
+                                                 : (size_t)(y->data.mapping.pairs.top - y->data.mapping.pairs.start);
+    if (y->type != YAML_SEQUENCE_NODE && count > TABLE_KEYS_MAX) {
+        return doc_error(r->err, r->doc, n->at, "too many keys");
+    }
+    n->items = hq_arena_array(r->arena, count, sizeof *n->items);
     if (y->type == YAML_SEQUENCE_NODE) {
         n->kind = DOC_ARRAY;
         for (const yaml_node_item_t *it = y->data.sequence.items.start; rc == 0 && it < y->data.sequence.items.top;

@@ -35,11 +35,13 @@ read_entry(struct jobfile_reader *r, const struct doc_item *item, struct hq_requ
         }
         return 0;
     }
-    struct hq_str text = n->text;
+    struct hq_str text;
     if (n->kind == DOC_INT) {
         text = hq_str_from(hq_arena_printf(r->arena, "%lld", (long long)n->i));
     } else if (n->kind != DOC_STRING) {
         return jobfile_fail_type(r, n, "a number or a string");
+    } else {
+        text = n->text;
     }
     if (hq_request_parse_amount(text, &e->amount, &e->policy, &why) < 0) {
         return jobfile_fail(r, n->at, "%s", why.text);

@@ -170,7 +170,7 @@ static int
 read_crash_limit(struct jobfile_reader *r, const struct doc_node *n, void *target)
 {
     struct hq_err why = {0};
-    struct hq_str text = n->text;
+    struct hq_str text;
     if (n->kind == DOC_INT) {
         if (n->i < 0 || n->i > HQ_CRASH_LIMIT_MAX) {
             return jobfile_fail(r, n->at, "out of range integral type conversion attempted");
@@ -178,6 +178,8 @@ read_crash_limit(struct jobfile_reader *r, const struct doc_node *n, void *targe
         text = hq_str_from(hq_arena_printf(r->arena, "%lld", (long long)n->i));
     } else if (n->kind != DOC_STRING) {
         return jobfile_fail_type(r, n, "a number or a string");
+    } else {
+        text = n->text;
     }
     if (submit_parse_crash_limit(text, &TASK(target)->crash_limit, &why) < 0) {
         return jobfile_fail(r, n->at, "%s", why.text);

@@ -25,8 +25,8 @@ struct toml_shim_span { /* [begin, end) in the text */
 
 struct toml_shim_sink {
     void *ctx;
-    int (*table)(void *ctx, struct toml_shim_span at); /* then key and value in turn, then end */
-    int (*array)(void *ctx, struct toml_shim_span at); /* then values, then end */
+    int (*table)(void *ctx, struct toml_shim_span at, size_t count); /* then `count` keys and values in turn, end */
+    int (*array)(void *ctx, struct toml_shim_span at, size_t count); /* then `count` values, end */
     int (*end)(void *ctx);
     int (*key)(void *ctx, const char *text, size_t len, struct toml_shim_span at);
     int (*string)(void *ctx, const char *text, size_t len, struct toml_shim_span at);
