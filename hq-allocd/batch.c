@@ -2,6 +2,7 @@
 
 #include "common/err.h"
 
+#include <stdlib.h>
 #include <sys/wait.h>
 
 #define CLOCKS_APART_MS 600000 /* between this host and the batch system's */
@@ -88,18 +89,58 @@ batch_add_row(struct batch_rows *rows, struct hq_arena *arena)
     return row;
 }
 
-const struct batch_row *
-batch_find_row(const struct batch_rows *rows, struct hq_str id, struct hq_str script, hq_wall_ms planned_ms)
+static int
+cmp_row(const void *pa, const void *pb)
 {
-    for (size_t i = 0; i < rows->count; i++) {
+    const struct batch_row *a = pa;
+    const struct batch_row *b = pb;
+    int order = hq_str_cmp(a->script, b->script);
+    return order != 0 ? order : hq_str_cmp(a->id, b->id);
+}
+
+void
+batch_sort_rows(struct batch_rows *rows)
+{
+    if (rows->count > 1) {
+        qsort(rows->v, rows->count, sizeof *rows->v, cmp_row);
+    }
+}
+
+/* First row whose script is not before it. O(log n) */
+static size_t
+lower_bound(const struct batch_rows *rows, struct hq_str script)
+{
+    size_t low = 0;
+    size_t high = rows->count;
+    while (low < high) {
+        size_t mid = low + (high - low) / 2;
+        if (hq_str_cmp(rows->v[mid].script, script) < 0) {
+            low = mid + 1;
+        } else {
+            high = mid;
+        }
+    }
+    return low;
+}
+
+static const struct batch_row *
+find_in(const struct batch_rows *rows, struct hq_str id, struct hq_str script, hq_wall_ms planned_ms)
+{
+    for (size_t i = lower_bound(rows, script); i < rows->count && hq_str_eq(rows->v[i].script, script); i++) {
         const struct batch_row *row = &rows->v[i];
         bool is_id = id.len == 0 || hq_str_eq(row->id, id);
-        /* A row that does not tell its script is believed by its id alone. */
-        bool is_script = hq_str_eq(row->script, script) || (row->script.len == 0 && id.len > 0);
         bool is_time = row->submitted_ms == 0 || row->submitted_ms + CLOCKS_APART_MS >= planned_ms;
-        if (is_id && is_script && is_time) {
+        if (is_id && is_time) {
             return row;
         }
     }
     return NULL;
+}
+
+const struct batch_row *
+batch_find_row(const struct batch_rows *rows, struct hq_str id, struct hq_str script, hq_wall_ms planned_ms)
+{
+    const struct batch_row *row = find_in(rows, id, script, planned_ms);
+    /* A row that does not tell its script is believed by its id alone. */
+    return row == NULL && id.len > 0 ? find_in(rows, id, HQ_STR_NULL, planned_ms) : row;
 }

@@ -71,7 +71,7 @@ struct batch_row { /* one job as the batch system shows it; texts may be empty, 
 };
 
 struct batch_rows {
-    struct batch_row *v;
+    struct batch_row *v; /* by script once batch_sort_rows was called */
     size_t count;
     size_t cap;
 };
@@ -105,7 +105,8 @@ bool batch_is_clean(const struct batch_result *r); /* started, not killed, exit 
 /* Printable, no blanks, not too long: what may stand in a command line and in our state. */
 bool batch_id_ok(struct hq_str id);
 struct batch_row *batch_add_row(struct batch_rows *rows, struct hq_arena *arena); /* NULL: the bound is reached */
-/* The row of a job that is ours: same id (when known), same script, submitted after it was planned. */
+void batch_sort_rows(struct batch_rows *rows);
+/* In sorted rows, the row of a job that is ours: same id (when known), same script, submitted after it was planned. */
 const struct batch_row *batch_find_row(const struct batch_rows *rows, struct hq_str id, struct hq_str script,
                                        hq_wall_ms planned_ms);
 

@@ -172,6 +172,7 @@ on_lookup_status(void *ctx, const struct batch_result *r)
     l->a->is_due = true;
     int32_t offset_s = hq_clock_utc_offset_s(hq_clock_wall_ms());
     enum batch_outcome outcome = l->batch->statuses(r, offset_s, &arena, &rows, &why);
+    batch_sort_rows(&rows);
     if (m != NULL && outcome == BATCH_OK) {
         lookup_found(l->a, q, m, &rows, hq_clock_ms());
     } else if (m != NULL) {
@@ -291,29 +292,50 @@ is_own_script(const struct allocd *a, struct hq_str script)
     return hq_str_starts(script, hq_buf_view(&prefix)) && hq_str_ends(script, HQ_STR("/hq-submit.sh"));
 }
 
-static bool
-is_known_script(const struct allocd *a, struct hq_str script, struct hq_arena *arena)
+struct scripts { /* of all allocations, sorted */
+    struct hq_str *v;
+    size_t count;
+    size_t cap;
+};
+
+static int
+cmp_script(const void *pa, const void *pb)
+{
+    return hq_str_cmp(*(const struct hq_str *)pa, *(const struct hq_str *)pb);
+}
+
+static void
+take_scripts(const struct allocd *a, struct scripts *s, struct hq_arena *arena)
 {
     struct mirror_queue *q;
     struct mirror_alloc *m;
     LIST_FOREACH (q, &a->queues, link) {
         LIST_FOREACH (m, &q->allocs, link) {
-            if (hq_str_eq(script_of(m, arena), script)) {
-                return true;
-            }
+            hq_arena_grow(arena, &s->v, &s->cap, s->count + 1, sizeof *s->v);
+            s->v[s->count++] = script_of(m, arena);
         }
     }
-    return false;
+    if (s->count > 1) {
+        qsort(s->v, s->count, sizeof *s->v, cmp_script);
+    }
+}
+
+static bool
+is_known_script(const struct scripts *s, struct hq_str script)
+{
+    return s->count > 0 && bsearch(&script, s->v, s->count, sizeof *s->v, cmp_script) != NULL;
 }
 
 /* Jobs with a script of ours that no allocation stands for: a submission that was given up and came through after all. */
 static void
 sweep(struct allocd *a, const struct batch *b, const struct batch_rows *rows, struct hq_arena *arena)
 {
+    struct scripts known = {0};
+    take_scripts(a, &known, arena);
     for (size_t i = 0; i < rows->count; i++) {
         const struct batch_row *row = &rows->v[i];
         bool is_live = row->state == BATCH_PENDING || row->state == BATCH_HELD || row->state == BATCH_RUNNING;
-        bool is_stray = is_live && is_own_script(a, row->script) && !is_known_script(a, row->script, arena);
+        bool is_stray = is_live && is_own_script(a, row->script) && !is_known_script(&known, row->script);
         is_stray = is_stray || (is_live && trial_is_stray(a, row->script));
         if (is_stray && !link_has_reports(a)) { /* what is on its way may explain it */
             hq_log_warn("Job %.*s belongs to no allocation any more: it is cancelled", HQ_STR_FMT(row->id));
@@ -349,6 +371,7 @@ on_status(void *ctx, const struct batch_result *r)
     hq_arena_init(&arena, 0);
     enum batch_outcome outcome =
         l->batch->statuses(r, hq_clock_utc_offset_s(hq_clock_wall_ms()), &arena, &rows, &why);
+    batch_sort_rows(&rows);
     a->is_looking[ix] = false;
     a->is_due = true;
     bool is_answer = outcome == BATCH_OK;

@@ -277,12 +277,14 @@ test_identity(void **state)
     assert_int_equal(batch_pbs.statuses(&r, 0, &w->arena, &rows, &w->why), BATCH_OK);
     assert_int_equal(rows.count, 2); /* an id with a blank and a job that is a list are no jobs */
     struct hq_str script = HQ_STR("/s/autoalloc/1/001/hq-submit.sh");
+    batch_sort_rows(&rows);
     assert_non_null(batch_find_row(&rows, HQ_STR("5.p"), script, 1795557603000));
     assert_non_null(batch_find_row(&rows, HQ_STR_NULL, script, 1795557603000));
     assert_null(batch_find_row(&rows, HQ_STR("5.p"), HQ_STR("/other/hq-submit.sh"), 0)); /* the id was given again */
     assert_null(batch_find_row(&rows, HQ_STR("5.p"), script, 1795557603000 + 3600000));  /* and long before */
     assert_null(batch_find_row(&rows, HQ_STR("9.p"), script, 0));
-    assert_int_equal(rows.v[1].state, BATCH_UNKNOWN);
+    assert_int_equal(rows.v[0].state, BATCH_UNKNOWN); /* the one without a script */
+    assert_non_null(batch_find_row(&rows, HQ_STR("6.p"), HQ_STR("/s/x"), 0));
 }
 
 int

@@ -157,6 +157,7 @@ test_crowd(void **state)
     struct batch_rows rows = {0};
     assert_int_equal(batch_slurm.statuses(&r, 0, &arena, &rows, &why), BATCH_OK);
     assert_int_equal(rows.count, 10001);
+    batch_sort_rows(&rows);
     const struct batch_row *row = batch_find_row(&rows, HQ_STR_NULL, HQ_STR("/s/1/hq-submit.sh"), 1700000000000);
     assert_non_null(row);
     assert_true(hq_str_is(row->id, "77"));
