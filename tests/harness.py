@@ -37,6 +37,22 @@ def is_alive(pid):
         return False
 
 
+def is_asleep(pid):
+    with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as file:
+        return file.read().rsplit(")", 1)[1].split()[0] == "S"
+
+
+def has_socket(pid):
+    """Connected, or about to be."""
+    for fd in os.listdir(f"/proc/{pid}/fd"):
+        try:
+            if os.readlink(f"/proc/{pid}/fd/{fd}").startswith("socket:"):
+                return True
+        except FileNotFoundError:
+            pass
+    return False
+
+
 def rss_kb(pid):
     with open(f"/proc/{pid}/status", encoding="ascii", errors="replace") as file:
         for line in file:

@@ -1,8 +1,9 @@
 """hq job, hq task: list, info, cancel, wait, progress, cat, summary, task-ids, forget."""
 import re
 import signal
+import time
 
-from harness import wait_until
+from harness import cpu_ticks, has_socket, is_asleep, wait_until
 
 
 def finished_failed_canceled(world):
@@ -175,7 +176,7 @@ def test_wait_for_several(server):
 def test_wait_sees_the_orderly_end_of_the_server(server):
     job = server.submit("true")
     waiter = server.spawn_hq("job", "wait", job)
-    wait_until(lambda: b"hq" in open(f"/proc/{waiter.pid}/cmdline", "rb").read(), "the waiter")
+    wait_until(lambda: has_socket(waiter.pid) and is_asleep(waiter.pid), "the waiter to wait for the server")
     server.hq("server", "stop")
     assert waiter.wait() == 1
 
@@ -185,6 +186,7 @@ def test_wait_survives_a_killed_server(cluster):
     job = cluster.submit("sh", "-c", f"while [ ! -e {gate} ]; do sleep 0.02; done")
     cluster.wait_task(job, 0, "running")
     waiter = cluster.spawn_hq("job", "wait", job)
+    wait_until(lambda: has_socket(waiter.pid) and is_asleep(waiter.pid), "the waiter to wait for the server")
     progress = cluster.spawn_hq("job", "progress", job)
     progress.wait_for_out("1 RUNNING")
     cluster.server.kill()
@@ -204,7 +206,11 @@ def test_waiting_is_cheap(server):
     """A waiter is told; it does not ask all the time."""
     job = server.submit("true")
     waiter = server.spawn_hq("job", "wait", job)
-    wait_until(lambda: open(f"/proc/{waiter.pid}/stat").read().rsplit(")", 1)[1].split()[0] == "S", "the waiter asleep")
+    wait_until(lambda: has_socket(waiter.pid) and is_asleep(waiter.pid), "the waiter asleep")
+    before = cpu_ticks(waiter.pid)
+    begin = time.monotonic()
+    wait_until(lambda: time.monotonic() - begin > 1, "a second to pass", every=0.1)
+    assert cpu_ticks(waiter.pid) - before <= 2
     waiter.signal(signal.SIGINT)
     assert waiter.wait() != 0
 
