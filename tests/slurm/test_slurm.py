@@ -1,4 +1,5 @@
 """Waiting jobs run in allocations that came by themselves; what is not needed goes; nothing stays behind."""
+import json
 import os
 import signal
 
@@ -165,3 +166,52 @@ def test_hqd_dies(slurm, alloc_world):
     assert len(slurm.jobs("live")) == 1
     world.hq("alloc", "remove", "--force", 1)
     wait_until(lambda: not slurm.live(), "no job of ours in Slurm")
+
+
+@pytest.mark.limit(60)
+def test_lead_time(slurm, alloc_world):
+    """The next allocation is submitted before the first one ends, when work goes on; without work it is not."""
+    world = alloc_world
+    world.hq(*ADD, "--time-limit=20s", "--cpus=2", "--lead-time=17s", "--max-worker-count=2")
+    world.submit("--array=1-200", "--cpus=2", "sleep", "0.3")
+    wait_until(lambda: "running" in states(world), "a running allocation", 30)
+    wait_until(lambda: len(world.allocs()) == 2, "the next one while the first one runs", 12)
+    first = sorted(world.allocs(), key=int)[0]
+    assert world.allocs()[first]["status"] == "running"
+
+
+@pytest.mark.limit(60)
+def test_keep_warm(slurm, alloc_world):
+    """Workers that are there whatever the demand, and another one when it ends."""
+    world = alloc_world
+    world.hq(*ADD, "--time-limit=5m", "--cpus=2", "--keep-warm=2", "--idle-timeout=1h", "--backlog=2")
+    wait_until(lambda: len(world.running_workers()) == 2, "two workers without a task", 30)
+    world.hq("worker", "stop", 1)
+    wait_until(lambda: len(world.running_workers()) == 2 and len(world.allocs()) == 3, "another one", 30)
+
+
+@pytest.mark.limit(60)
+def test_min_utilization(slurm, alloc_world):
+    world = alloc_world
+    world.hq(*ADD, "--time-limit=5m", "--cpus=4", "--min-utilization=0.5", "--backlog=3")
+    small = world.submit("--cpus=1", "true")
+    other = world.submit("--array=1-2", "--cpus=2", "true")  # these fill a node, and the small one may come along
+    assert world.wait_job(other)["finished"] == 2
+    assert len(world.allocs()) == 1
+    assert world.stats(small)["finished"] + world.stats(small)["waiting"] == 1
+
+
+@pytest.mark.limit(60)
+def test_events_and_restore(slurm, alloc_world):
+    world = alloc_world
+    world.hq(*ADD, "--time-limit=5m", "--cpus=2")
+    job = world.submit("true")
+    assert world.wait_job(job)["finished"] == 1
+    world.hq("alloc", "remove", "--force", 1)
+    wait_until(lambda: not slurm.live(), "no job of ours in Slurm")
+
+    def events():
+        lines = world.hq("journal", "export", world.instance_dir() / "journal").out.splitlines()
+        return [line["type"] for line in (json.loads(text)["event"] for text in lines) if line["type"].startswith("autoalloc")]
+    wait_until(lambda: events() == ["autoalloc-queue-created", "autoalloc-allocation-queued", "autoalloc-allocation-started",
+                                    "autoalloc-queue-removed", "autoalloc-allocation-finished"], "the events in order")
