@@ -121,16 +121,21 @@ do_body(struct wshell *s, struct link_command *c, struct hq_err *err)
     return agent_on_body(s->agent, body);
 }
 
+/* Tasks that cannot even be queued here go back: hqd must not believe them here. */
 static int
 do_assign(struct wshell *s, struct link_command *c, struct hq_err *err)
 {
     struct body *body = agent_find_body(s->agent, c->job_id, c->desc_id);
+    struct batch *batch = body == NULL ? NULL : link_make_batch(c, body);
 
-    if (body == NULL) {
-        return hq_err_set(err, -EPROTO, "Tasks without a body were assigned");
+    if (batch != NULL) {
+        return agent_on_assign(s->agent, batch, err);
     }
-    struct batch *batch = link_make_batch(c, body);
-    return batch == NULL ? -ENOMEM : agent_on_assign(s->agent, batch, err);
+    int rc = report_push_returned(s->report, c->job_id, c->instance, c->variant, REPORT_REJECTED, &c->ids);
+    if (rc < 0 || body != NULL) {
+        return hq_err_sys(err, -ENOMEM, "Tasks cannot be queued");
+    }
+    return hq_err_set(err, -EPROTO, "Tasks without a body were assigned");
 }
 
 static void
