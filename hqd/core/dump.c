@@ -118,7 +118,9 @@ dump_worker(const struct core *core, const struct worker *w, bool is_durable_onl
                       (unsigned long long)w->command_seq, w->open_count, w->out_urgent, w->is_retracting);
     }
     struct worker_use *uses = hq_xcalloc(w->use_count + 1u, sizeof(*uses));
-    memcpy(uses, w->uses, w->use_count * sizeof(*uses));
+    if (w->use_count > 0) {
+        memcpy(uses, w->uses, w->use_count * sizeof(*uses));
+    }
     qsort(uses, w->use_count, sizeof(*uses), cmp_use);
     for (uint32_t i = 0; i < w->use_count; i++) {
         const struct worker_use *u = &uses[i];

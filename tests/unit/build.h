@@ -37,6 +37,7 @@ struct rig {
     hq_ms worker_idle_ms; /* of the next workers: their idle timeout, 0 = the server's */
     hq_ms worker_time_limit_ms;
     uint32_t worker_min_utilization_x10000;
+    uint64_t duration_ms; /* of tasks that finish; 0 = 10 */
 };
 
 void rig_init(struct rig *r);

@@ -109,7 +109,7 @@ make_times(struct rig *r, const struct hq_ranges *ids, bool with_duration)
     int64_t *started = hq_arena_array(&r->arena, n, sizeof(*started));
     uint64_t *duration = hq_arena_array(&r->arena, n, sizeof(*duration));
     for (size_t i = 0; i < n; i++) {
-        duration[i] = 10;
+        duration[i] = r->duration_ms == 0 ? 10 : r->duration_ms;
     }
     return (struct task_times){
         .base_ms = r->now.wall_ms - 10, .started = started, .duration_ms = with_duration ? duration : NULL, .count = n};
