@@ -2,7 +2,7 @@
  *
  * Purpose    command lines and #HQ directives by the rules of spec section "Option syntax", with its exact error texts.
  * Ownership  tables are static const. Parsed strings borrow argv, the environment or the default text; what a parser
- *            builds lies in the arena given to hq_optab_parse. struct hq_ranges targets are heap (hq_ranges_fini).
+ *            builds lies in the arena given to hq_optab_parse.
  * Threads    pure: the environment is passed in, nothing is printed.
  * Units      durations in ms, rounded up.
  * Errors     no error codes: the outcome is an enum, the finished text lies in a buffer.
@@ -99,7 +99,7 @@ int hq_opt_span(const struct hq_opt *, struct hq_str, void *, struct hq_arena *,
 int hq_opt_span_human(const struct hq_opt *, struct hq_str, void *, struct hq_arena *,
                       struct hq_err *); /* int64_t ms, human form only */
 int hq_opt_ranges(const struct hq_opt *, struct hq_str, void *, struct hq_arena *,
-                  struct hq_err *); /* struct hq_ranges (heap) */
+                  struct hq_err *); /* struct hq_ranges */
 int hq_opt_none(const struct hq_opt *, struct hq_str, void *, struct hq_arena *,
                 struct hq_err *); /* takes any value and drops it */
 

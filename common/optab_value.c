@@ -174,9 +174,15 @@ hq_opt_span_human(const struct hq_opt *opt, struct hq_str value, void *target, s
 int
 hq_opt_ranges(const struct hq_opt *opt, struct hq_str value, void *target, struct hq_arena *arena, struct hq_err *err)
 {
-    (void)opt;   /* one grammar */
-    (void)arena; /* ranges are heap memory */
-    return hq_ranges_parse(target, value, err);
+    (void)opt; /* one grammar */
+    struct hq_ranges *to = target;
+    HQ_AUTO(hq_ranges_fini) struct hq_ranges r = HQ_RANGES_INIT;
+    int rc = hq_ranges_parse(&r, value, err);
+    if (rc == 0) {
+        *to = (struct hq_ranges){.v = hq_arena_array(arena, r.count, sizeof *r.v), .count = r.count};
+        memcpy(to->v, r.v, r.count * sizeof *r.v);
+    }
+    return rc;
 }
 
 int

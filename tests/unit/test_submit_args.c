@@ -53,9 +53,6 @@ run_init(struct run *r, const char *line)
 static void
 run_fini(struct run *r)
 {
-    if (r->args != NULL) {
-        hq_ranges_fini(&r->args->array);
-    }
     hq_buf_fini(&r->text);
     hq_buf_fini(&r->hints);
     hq_arena_fini(&r->arena);
