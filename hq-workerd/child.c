@@ -66,11 +66,22 @@ child_exec(struct child_plan *plan)
     child_fail(plan, CHILD_STEP_EXEC, kept);
 }
 
+/* A shell that starts hq-workerd in the background makes it ignore these two, but a cancelled task is told by SIGINT. */
+NO_SANITIZE static void
+child_heed_signals(void)
+{
+    static const unsigned long heed[4] = {0}; /* the kernel's struct sigaction: SIG_DFL, no flags, no mask */
+
+    (void)syscall(SYS_rt_sigaction, SIGINT, heed, NULL, KERNEL_SIGSET_BYTES); /* both numbers exist: cannot fail */
+    (void)syscall(SYS_rt_sigaction, SIGQUIT, heed, NULL, KERNEL_SIGSET_BYTES);
+}
+
 NO_SANITIZE static int
 child_main(void *arg)
 {
     struct child_plan *plan = arg;
 
+    child_heed_signals();
     if (syscall(SYS_setsid) < 0) {
         child_fail(plan, CHILD_STEP_SESSION, errno);
     }

@@ -5,6 +5,10 @@ import pytest
 
 from harness import BIN, SAN, World
 
+# A shell that runs us in the background ignores these two, and so would every daemon and task.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGQUIT, signal.SIG_DFL)
+
 LIMIT_S = 240 if SAN else 60
 
 

@@ -3,6 +3,7 @@
 import argparse
 import concurrent.futures
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -24,6 +25,8 @@ def count(pattern, text):
 
 
 def main():
+    for number in (signal.SIGINT, signal.SIGQUIT):  # a shell in the background ignores them, and so would every test
+        signal.signal(number, signal.SIG_DFL)
     parser = argparse.ArgumentParser()
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("programs", nargs="*")
