@@ -1,5 +1,6 @@
 /* main.c - hqd: options, resume or start, run, exit status. */
 #include <ev.h>
+#include <poll.h>
 #include <signal.h>
 #include <sodium.h>
 #include <stdlib.h>
@@ -17,6 +18,8 @@
 #include "hqd/shell.h"
 
 #define BRIDGE_ITEMS_MAX 4096u
+#define LOCK_TRIES 20u
+#define LOCK_PAUSE_MS 50
 
 extern char **environ;
 
@@ -80,6 +83,18 @@ make_core(struct hqd *h, struct hq_err *err)
     return core_create(&h->core, &conf, err);
 }
 
+/* A hqd that was killed while it started hq-allocd leaves a child that holds the lock until it executes: a moment. */
+static int
+lock_journal(const char *path, struct hq_err *err)
+{
+    int fd = journal_lock(path, err);
+    for (uint32_t tries = 0; fd == -EBUSY && tries < LOCK_TRIES; tries++) {
+        (void)poll(NULL, 0, LOCK_PAUSE_MS);
+        fd = journal_lock(path, err);
+    }
+    return fd;
+}
+
 /* Reads the journal of this start, if there is one. What is torn is told here and cut by journal_create. */
 static int
 load_journal(struct hqd *h, const char *path, struct hq_err *err)
@@ -90,7 +105,7 @@ load_journal(struct hqd *h, const char *path, struct hq_err *err)
         return rc;
     }
     hq_log_info("Loading journal ...");
-    int fd = journal_lock(path, err);
+    int fd = lock_journal(path, err);
     if (fd < 0) {
         return fd;
     }
