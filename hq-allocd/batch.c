@@ -23,7 +23,7 @@ batch_env(struct batch_cmd *cmd, const char *assignment)
 }
 
 static const char *const state_names[] = {
-    [BATCH_UNKNOWN] = "unknown", [BATCH_PENDING] = "pending",  [BATCH_HELD] = "held",
+    [BATCH_UNKNOWN] = "unknown", [BATCH_PENDING] = "pending",   [BATCH_HELD] = "held",
     [BATCH_RUNNING] = "running", [BATCH_ENDED_OK] = "finished", [BATCH_ENDED_FAILED] = "failed",
 };
 

@@ -31,9 +31,9 @@ enum batch_outcome {
 
 /* A command that has ended. */
 struct batch_result {
-    int start_errno;    /* > 0: it could not be started */
-    bool is_timed_out;  /* and was killed */
-    int status;         /* as of waitpid */
+    int start_errno;   /* > 0: it could not be started */
+    bool is_timed_out; /* and was killed */
+    int status;        /* as of waitpid */
     struct hq_str out;
     struct hq_str err;
 };

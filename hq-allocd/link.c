@@ -93,7 +93,8 @@ turn_failed(struct allocd *a, const char *why)
     a->is_poll_out = false;
     a->is_report_out = false;
     struct report *r;
-    STAILQ_FOREACH (r, &a->reports, link) {
+    STAILQ_FOREACH(r, &a->reports, link)
+    {
         r->is_sent = false;
     }
     a->is_due = true;
@@ -172,7 +173,8 @@ read_answer(struct allocd *a, struct hq_str payload, bool is_ack, struct hq_err 
             return rc;
         }
         const Hq__Error *e = (const Hq__Error *)(const void *)msg;
-        return hq_err_set(err, e->code < 0 ? e->code : -EREMOTEIO, "%.*s", (int)e->text.len, (const char *)e->text.data);
+        return hq_err_set(err, e->code < 0 ? e->code : -EREMOTEIO, "%.*s", (int)e->text.len,
+                          (const char *)e->text.data);
     }
     if (head.type != HQ__MESSAGE_TYPE__TYPE_ALLOC_TURN_ANSWER) {
         return hq_err_set(err, -EPROTO, "hqd gave an answer of type %u", head.type);
@@ -237,7 +239,8 @@ send_turn(struct allocd *a, bool with_reports, struct hq_err *err)
     }
     m.version = a->version;
     m.wait_ms = with_reports ? 0 : POLL_MS;
-    m.problem = (ProtobufCBinaryData){.data = (uint8_t *)a->problem, .len = a->problem == NULL ? 0 : strlen(a->problem)};
+    m.problem =
+        (ProtobufCBinaryData){.data = (uint8_t *)a->problem, .len = a->problem == NULL ? 0 : strlen(a->problem)};
     struct report *r = STAILQ_FIRST(&a->reports);
     for (; with_reports && r != NULL && m.n_reports < REPORTS_MAX; r = STAILQ_NEXT(r, link)) {
         r->is_sent = true;

@@ -1,26 +1,15 @@
-/* What the batch systems say: one status command each, look-ups of what may have been submitted, cancels. */
+/* What the batch systems say: one status command each, and what follows from it. */
 #include <stdlib.h>
 
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/mem.h"
-#include "hq-allocd/script.h"
 #include "hq-allocd/state.h"
 
-#define RETRY_MS_MIN 1000
-#define RETRY_MS_MAX 30000
-#define LOOKUPS_MIN 2u /* look-ups that find nothing before a submission counts as lost */
-
-static struct hq_str
-script_of(const struct mirror_alloc *m, struct hq_arena *arena)
-{
-    return hq_str_from(hq_arena_printf(arena, "%s/hq-submit.sh", m->dir == NULL ? "" : m->dir));
-}
-
 /* ---- verdicts */
-static void
-tell_end(struct allocd *a, struct mirror_queue *q, struct mirror_alloc *m, bool is_failed, struct hq_str why,
-         const struct batch_row *row)
+void
+look_tell_end(struct allocd *a, struct mirror_queue *q, struct mirror_alloc *m, bool is_failed, struct hq_str why,
+              const struct batch_row *row)
 {
     if (m->is_over_told) {
         return;
@@ -57,18 +46,21 @@ static enum track_seen
 seen_of(enum batch_state s)
 {
     static const enum track_seen map[] = {
-        [BATCH_UNKNOWN] = TRACK_SEEN_UNKNOWN, [BATCH_PENDING] = TRACK_SEEN_WAITING, [BATCH_HELD] = TRACK_SEEN_WAITING,
-        [BATCH_RUNNING] = TRACK_SEEN_RUNNING, [BATCH_ENDED_OK] = TRACK_SEEN_OK,     [BATCH_ENDED_FAILED] = TRACK_SEEN_FAILED,
+        [BATCH_UNKNOWN] = TRACK_SEEN_UNKNOWN, [BATCH_PENDING] = TRACK_SEEN_WAITING,
+        [BATCH_HELD] = TRACK_SEEN_WAITING,    [BATCH_RUNNING] = TRACK_SEEN_RUNNING,
+        [BATCH_ENDED_OK] = TRACK_SEEN_OK,     [BATCH_ENDED_FAILED] = TRACK_SEEN_FAILED,
     };
     return map[s];
 }
 
 static void
-act_on(struct allocd *a, struct mirror_queue *q, struct mirror_alloc *m, enum track_verdict v, const struct batch_row *row)
+act_on(struct allocd *a, struct mirror_queue *q, struct mirror_alloc *m, enum track_verdict v,
+       const struct batch_row *row)
 {
     HQ_AUTO(hq_buf_fini) struct hq_buf why = HQ_BUF_INIT;
     if (row != NULL) {
-        hq_buf_printf(&why, "%.*s%s%.*s", HQ_STR_FMT(row->word), row->reason.len > 0 ? ": " : "", HQ_STR_FMT(row->reason));
+        hq_buf_printf(&why, "%.*s%s%.*s", HQ_STR_FMT(row->word), row->reason.len > 0 ? ": " : "",
+                      HQ_STR_FMT(row->reason));
     }
     switch (v) {
     case TRACK_NOTHING:
@@ -79,18 +71,19 @@ act_on(struct allocd *a, struct mirror_queue *q, struct mirror_alloc *m, enum tr
         }
         break;
     case TRACK_FINISHED:
-        tell_end(a, q, m, false, HQ_STR_NULL, row);
+        look_tell_end(a, q, m, false, HQ_STR_NULL, row);
         break;
     case TRACK_FAILED:
         /* What we cancelled ourselves is no failure. */
-        tell_end(a, q, m, !(m->is_canceling || m->must_go || q->info->is_removed || a->is_stopping), hq_buf_view(&why), row);
+        look_tell_end(a, q, m, !(m->is_canceling || m->must_go || q->info->is_removed || a->is_stopping),
+                      hq_buf_view(&why), row);
         break;
     case TRACK_REQUEUED:
         hq_log_warn("Allocation %s was put back into the queue after it had run: it is cancelled", m->id);
         m->must_go = true;
         break;
     case TRACK_VANISHED:
-        tell_end(a, q, m, !m->track.has_run, HQ_STR("the batch system does not know it any more"), NULL);
+        look_tell_end(a, q, m, !m->track.has_run, HQ_STR("the batch system does not know it any more"), NULL);
         break;
     }
 }
@@ -101,7 +94,7 @@ judge(struct allocd *a, const struct batch *b, struct mirror_queue *q, struct mi
 {
     HQ_AUTO(hq_arena_fini) struct hq_arena arena;
     hq_arena_init(&arena, 0);
-    const struct batch_row *row = batch_find_row(rows, hq_str_from(m->id), script_of(m, &arena), m->planned_ms);
+    const struct batch_row *row = batch_find_row(rows, hq_str_from(m->id), mirror_script(m, &arena), m->planned_ms);
     enum track_verdict v;
     if (row == NULL) {
         v = track_on_absent(&m->track, &a->conf.track, now_ms);
@@ -110,176 +103,6 @@ judge(struct allocd *a, const struct batch *b, struct mirror_queue *q, struct mi
         tell_reason(a, b, q, m, row);
     }
     act_on(a, q, m, v, row);
-}
-
-/* ---- look-ups of submissions whose end nobody knows */
-static void
-lookup_found(struct allocd *a, struct mirror_queue *q, struct mirror_alloc *m, const struct batch_rows *rows, hq_ms now_ms)
-{
-    HQ_AUTO(hq_arena_fini) struct hq_arena arena;
-    hq_arena_init(&arena, 0);
-    const struct batch_row *row = batch_find_row(rows, HQ_STR_NULL, script_of(m, &arena), m->planned_ms);
-    m->look.is_running = false;
-    m->look.tries = HQ_MAX(m->look.tries, 1u);
-    if (row != NULL) {
-        submit_accepted(a, m, q->id, row->id);
-        return;
-    }
-    if (m->look.misses++ == 0) {
-        m->look.first_miss_ms = now_ms;
-    }
-    bool is_long = now_ms - m->look.first_miss_ms >= a->conf.lookup_gap_ms;
-    if (m->look.misses >= LOOKUPS_MIN && is_long) {
-        submit_lost(a, m, q->id);
-    } else {
-        m->look.next_ms = now_ms + a->conf.lookup_gap_ms;
-    }
-}
-
-static void
-lookup_silent(struct mirror_alloc *m, hq_ms now_ms)
-{
-    m->look.is_running = false;
-    m->look.tries++;
-    m->look.next_ms = now_ms + backoff_retry_ms(m->look.tries, RETRY_MS_MIN, RETRY_MS_MAX);
-}
-
-struct lookup { /* PBS: find by name, then ask about those */
-    struct allocd *a;
-    uint32_t queue;
-    uint32_t number;
-    const struct batch *batch;
-};
-
-static struct mirror_alloc *
-lookup_alloc(const struct lookup *l, struct mirror_queue **ret_queue)
-{
-    *ret_queue = mirror_queue(l->a, l->queue);
-    struct mirror_alloc *m = *ret_queue == NULL ? NULL : mirror_alloc(*ret_queue, l->number);
-    return m != NULL && m->phase == PHASE_UNSURE && m->state == HQ__ALLOC_STATE__ALLOC_PLANNED ? m : NULL;
-}
-
-static void
-on_lookup_status(void *ctx, const struct batch_result *r)
-{
-    struct lookup *l = ctx;
-    struct mirror_queue *q;
-    struct mirror_alloc *m = lookup_alloc(l, &q);
-    HQ_AUTO(hq_arena_fini) struct hq_arena arena;
-    HQ_AUTO(hq_buf_fini) struct hq_buf why = HQ_BUF_INIT;
-    struct batch_rows rows = {0};
-    hq_arena_init(&arena, 0);
-    l->a->is_due = true;
-    int32_t offset_s = hq_clock_utc_offset_s(hq_clock_wall_ms());
-    enum batch_outcome outcome = l->batch->statuses(r, offset_s, &arena, &rows, &why);
-    batch_sort_rows(&rows);
-    if (m != NULL && outcome == BATCH_OK) {
-        lookup_found(l->a, q, m, &rows, hq_clock_ms());
-    } else if (m != NULL) {
-        lookup_silent(m, hq_clock_ms());
-    }
-    free(l);
-}
-
-static void
-on_lookup_ids(void *ctx, const struct batch_result *r)
-{
-    struct lookup *l = ctx;
-    struct mirror_queue *q;
-    struct mirror_alloc *m = lookup_alloc(l, &q);
-    HQ_AUTO(hq_arena_fini) struct hq_arena arena;
-    HQ_AUTO(hq_buf_fini) struct hq_buf why = HQ_BUF_INIT;
-    struct hq_str *ids;
-    size_t count;
-    hq_arena_init(&arena, 0);
-    l->a->is_due = true;
-    enum batch_outcome outcome = l->batch->found(r, &arena, &ids, &count, &why);
-    if (m != NULL && outcome == BATCH_OK && count > 0) {
-        struct batch_cmd cmd = {.arena = &arena};
-        l->batch->status(&cmd, ids, count);
-        runner_start(l->a->runner, &cmd, NULL, l->a->conf.command_ms, on_lookup_status, l);
-        return;
-    }
-    if (m != NULL && outcome == BATCH_OK) {
-        lookup_found(l->a, q, m, &(struct batch_rows){0}, hq_clock_ms());
-    } else if (m != NULL) {
-        lookup_silent(m, hq_clock_ms());
-    }
-    free(l);
-}
-
-static void
-begin_lookup(struct allocd *a, struct mirror_queue *q, struct mirror_alloc *m)
-{
-    const struct batch *b = mirror_batch(q);
-    HQ_AUTO(hq_arena_fini) struct hq_arena arena;
-    HQ_AUTO(hq_buf_fini) struct hq_buf name = HQ_BUF_INIT;
-    hq_arena_init(&arena, 0);
-    struct batch_cmd cmd = {.arena = &arena};
-    struct lookup *l = hq_xalloc(sizeof *l);
-    *l = (struct lookup){.a = a, .queue = q->id, .number = m->number, .batch = b};
-    m->look.is_running = true;
-    if (b->find == NULL) {
-        b->status(&cmd, NULL, 0);
-        runner_start(a->runner, &cmd, NULL, a->conf.command_ms, on_lookup_status, l);
-        return;
-    }
-    const Hq__AllocParams *p = q->info->params;
-    script_job_name(hq_str_make((const char *)p->name.data, p->name.len), q->id, m->number, &name);
-    b->find(&cmd, name.ptr);
-    runner_start(a->runner, &cmd, NULL, a->conf.command_ms, on_lookup_ids, l);
-}
-
-/* ---- cancels */
-struct cancel {
-    struct allocd *a;
-    uint32_t queue;
-    uint32_t number;
-    const struct batch *batch;
-    char *id;
-};
-
-static void
-on_canceled(void *ctx, const struct batch_result *r)
-{
-    struct cancel *c = ctx;
-    struct allocd *a = c->a;
-    struct mirror_queue *q = mirror_queue(a, c->queue);
-    struct mirror_alloc *m = q == NULL ? NULL : mirror_alloc(q, c->number);
-    HQ_AUTO(hq_buf_fini) struct hq_buf why = HQ_BUF_INIT;
-    enum batch_outcome outcome = c->batch->canceled(r, &why);
-    hq_ms now_ms = hq_clock_ms();
-    a->is_due = true;
-    if (m != NULL) {
-        m->is_canceling = false;
-        if (outcome == BATCH_OK || outcome == BATCH_GONE) {
-            tell_end(a, q, m, false, m->must_go ? HQ_STR("put back into the queue by the batch system") : HQ_STR("cancelled"),
-                     NULL);
-        } else {
-            m->next_cancel_ms = now_ms + backoff_retry_ms(m->cancel_tries, RETRY_MS_MIN, RETRY_MS_MAX);
-            if (m->cancel_tries++ == 0) {
-                Hq__AllocReport *left = link_report(a, HQ__ALLOC_REPORT_KIND__ALLOC_REPORT_LEFT, q->id, m->number);
-                link_set_bytes(&left->allocation_id, hq_str_from(c->id));
-                link_set_bytes(&left->text, hq_buf_view(&why));
-            }
-        }
-    } else if (outcome != BATCH_OK && outcome != BATCH_GONE) {
-        hq_log_warn("Job %s could not be cancelled: %s", c->id, why.ptr);
-    }
-    free(c->id);
-    free(c);
-}
-
-static void
-begin_cancel(struct allocd *a, const struct batch *b, uint32_t queue, uint32_t number, struct hq_str id)
-{
-    HQ_AUTO(hq_arena_fini) struct hq_arena arena;
-    hq_arena_init(&arena, 0);
-    struct batch_cmd cmd = {.arena = &arena};
-    struct cancel *c = hq_xalloc(sizeof *c);
-    *c = (struct cancel){.a = a, .queue = queue, .number = number, .batch = b, .id = hq_str_dupz(id)};
-    b->cancel(&cmd, hq_arena_strz(&arena, id));
-    runner_start(a->runner, &cmd, NULL, a->conf.command_ms, on_canceled, c);
 }
 
 /* ---- status of all */
@@ -309,10 +132,12 @@ take_scripts(const struct allocd *a, struct scripts *s, struct hq_arena *arena)
 {
     struct mirror_queue *q;
     struct mirror_alloc *m;
-    LIST_FOREACH (q, &a->queues, link) {
-        LIST_FOREACH (m, &q->allocs, link) {
+    LIST_FOREACH(q, &a->queues, link)
+    {
+        LIST_FOREACH(m, &q->allocs, link)
+        {
             hq_arena_grow(arena, &s->v, &s->cap, s->count + 1, sizeof *s->v);
-            s->v[s->count++] = script_of(m, arena);
+            s->v[s->count++] = mirror_script(m, arena);
         }
     }
     if (s->count > 1) {
@@ -339,7 +164,7 @@ sweep(struct allocd *a, const struct batch *b, const struct batch_rows *rows, st
         is_stray = is_stray || (is_live && trial_is_stray(a, row->script));
         if (is_stray && !link_has_reports(a)) { /* what is on its way may explain it */
             hq_log_warn("Job %.*s belongs to no allocation any more: it is cancelled", HQ_STR_FMT(row->id));
-            begin_cancel(a, b, 0, 0, row->id);
+            cancel_begin(a, b, 0, 0, row->id);
         }
     }
 }
@@ -369,16 +194,17 @@ on_status(void *ctx, const struct batch_result *r)
     struct batch_rows rows = {0};
     hq_ms now_ms = hq_clock_ms();
     hq_arena_init(&arena, 0);
-    enum batch_outcome outcome =
-        l->batch->statuses(r, hq_clock_utc_offset_s(hq_clock_wall_ms()), &arena, &rows, &why);
+    enum batch_outcome outcome = l->batch->statuses(r, hq_clock_utc_offset_s(hq_clock_wall_ms()), &arena, &rows, &why);
     batch_sort_rows(&rows);
     a->is_looking[ix] = false;
     a->is_due = true;
     bool is_answer = outcome == BATCH_OK;
     struct mirror_queue *q;
     struct mirror_alloc *m;
-    LIST_FOREACH (q, &a->queues, link) {
-        LIST_FOREACH (m, &q->allocs, link) {
+    LIST_FOREACH(q, &a->queues, link)
+    {
+        LIST_FOREACH(m, &q->allocs, link)
+        {
             if (mirror_batch(q) != l->batch || m->id == NULL || !mirror_is_live(m)) {
                 continue;
             }
@@ -399,7 +225,7 @@ on_status(void *ctx, const struct batch_result *r)
         if (a->look_tries[ix]++ == 0) {
             hq_log_warn("The state of allocations could not be asked for: %s", why.ptr);
         }
-        a->next_look_ms[ix] = now_ms + backoff_retry_ms(a->look_tries[ix], RETRY_MS_MIN, RETRY_MS_MAX);
+        a->next_look_ms[ix] = now_ms + backoff_retry_ms(a->look_tries[ix], LOOK_RETRY_MS_MIN, LOOK_RETRY_MS_MAX);
         set_problem(a, hq_buf_view(&why));
     }
     free(l);
@@ -416,8 +242,10 @@ begin_status(struct allocd *a, const struct batch *b)
     size_t cap = 0;
     struct mirror_queue *q;
     struct mirror_alloc *m;
-    LIST_FOREACH (q, &a->queues, link) {
-        LIST_FOREACH (m, &q->allocs, link) {
+    LIST_FOREACH(q, &a->queues, link)
+    {
+        LIST_FOREACH(m, &q->allocs, link)
+        {
             if (mirror_batch(q) == b && m->id != NULL && mirror_is_live(m)) {
                 hq_arena_grow(&arena, &ids, &cap, count + 1, sizeof *ids);
                 ids[count++] = hq_str_from(m->id);
@@ -439,8 +267,10 @@ look_soon(struct allocd *a)
 {
     struct mirror_queue *q;
     struct mirror_alloc *m;
-    LIST_FOREACH (q, &a->queues, link) {
-        LIST_FOREACH (m, &q->allocs, link) {
+    LIST_FOREACH(q, &a->queues, link)
+    {
+        LIST_FOREACH(m, &q->allocs, link)
+        {
             track_hint(&m->track, hq_clock_ms(), 0);
         }
     }
@@ -456,7 +286,7 @@ check_alloc(struct allocd *a, struct mirror_queue *q, struct mirror_alloc *m, hq
             return INT64_MAX;
         }
         if (now_ms >= m->look.next_ms) {
-            begin_lookup(a, q, m);
+            lookup_begin(a, q, m);
             return INT64_MAX;
         }
         return m->look.next_ms;
@@ -467,7 +297,7 @@ check_alloc(struct allocd *a, struct mirror_queue *q, struct mirror_alloc *m, hq
     if (is_unwanted && !m->is_canceling) {
         if (now_ms >= m->next_cancel_ms) {
             m->is_canceling = true;
-            begin_cancel(a, mirror_batch(q), q->id, m->number, hq_str_from(m->id));
+            cancel_begin(a, mirror_batch(q), q->id, m->number, hq_str_from(m->id));
             return INT64_MAX;
         }
         return m->next_cancel_ms;
@@ -483,9 +313,11 @@ look_progress(struct allocd *a, hq_ms now_ms)
     bool is_due[MANAGERS] = {false, false};
     struct mirror_queue *q;
     struct mirror_alloc *m;
-    LIST_FOREACH (q, &a->queues, link) {
+    LIST_FOREACH(q, &a->queues, link)
+    {
         uint32_t ix = mirror_manager(mirror_batch(q));
-        LIST_FOREACH (m, &q->allocs, link) {
+        LIST_FOREACH(m, &q->allocs, link)
+        {
             next_ms = HQ_MIN(next_ms, check_alloc(a, q, m, now_ms, &is_due[ix]));
         }
     }

@@ -6,14 +6,15 @@
 #include "common/wire.h"
 #include "hq-allocd/state.h"
 
-#define HINT_MS 2000       /* from the loss of the last worker to the next look */
-#define KEPT_MS 3600000    /* ended allocations, so that what of them shows up late is known */
+#define HINT_MS 2000    /* from the loss of the last worker to the next look */
+#define KEPT_MS 3600000 /* ended allocations, so that what of them shows up late is known */
 
 struct mirror_queue *
 mirror_queue(const struct allocd *a, uint32_t id)
 {
     struct mirror_queue *q;
-    LIST_FOREACH (q, &a->queues, link) {
+    LIST_FOREACH(q, &a->queues, link)
+    {
         if (q->id == id) {
             return q;
         }
@@ -25,7 +26,8 @@ struct mirror_alloc *
 mirror_alloc(const struct mirror_queue *q, uint32_t number)
 {
     struct mirror_alloc *m;
-    LIST_FOREACH (m, &q->allocs, link) {
+    LIST_FOREACH(m, &q->allocs, link)
+    {
         if (m->number == number) {
             return m;
         }
@@ -50,6 +52,12 @@ uint32_t
 mirror_manager(const struct batch *b)
 {
     return b == &batch_pbs ? 0 : 1;
+}
+
+struct hq_str
+mirror_script(const struct mirror_alloc *m, struct hq_arena *arena)
+{
+    return hq_str_from(hq_arena_printf(arena, "%s/hq-submit.sh", m->dir == NULL ? "" : m->dir));
 }
 
 static void
@@ -95,7 +103,8 @@ insert(struct mirror_queue *q, struct mirror_alloc *m)
 {
     struct mirror_alloc *before = NULL;
     struct mirror_alloc *at;
-    LIST_FOREACH (at, &q->allocs, link) {
+    LIST_FOREACH(at, &q->allocs, link)
+    {
         if (at->number > m->number) {
             break;
         }
@@ -208,7 +217,8 @@ static void
 merge_demand(struct allocd *a, const Hq__AllocTurnAnswer *m)
 {
     struct mirror_queue *q;
-    LIST_FOREACH (q, &a->queues, link) {
+    LIST_FOREACH(q, &a->queues, link)
+    {
         q->single = q->ending = 0;
         q->multi_count = 0;
     }
@@ -251,9 +261,11 @@ mark_stale(struct allocd *a)
 {
     struct mirror_queue *q;
     struct mirror_alloc *m;
-    LIST_FOREACH (q, &a->queues, link) {
+    LIST_FOREACH(q, &a->queues, link)
+    {
         q->is_stale = true;
-        LIST_FOREACH (m, &q->allocs, link) {
+        LIST_FOREACH(m, &q->allocs, link)
+        {
             m->is_stale = true;
         }
     }

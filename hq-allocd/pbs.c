@@ -115,8 +115,8 @@ pbs_time(struct hq_str text, int32_t utc_offset_s)
     uint32_t day;
     uint32_t year;
     uint32_t hms[3];
-    if (month_at == NULL || hq_num_u32(w[2], &day, NULL) < 0 || hq_num_u32(w[4], &year, NULL) < 0 ||
-        year < 1970 || year > 3000 || day < 1 || day > 31) {
+    if (month_at == NULL || hq_num_u32(w[2], &day, NULL) < 0 || hq_num_u32(w[4], &year, NULL) < 0 || year < 1970 ||
+        year > 3000 || day < 1 || day > 31) {
         return 0;
     }
     for (size_t i = 0; i < 3; i++) {
@@ -127,7 +127,8 @@ pbs_time(struct hq_str text, int32_t utc_offset_s)
     /* Days since the epoch of a Gregorian date, months counted from March. */
     int64_t month = (month_at - months) / 3 + 1;
     int64_t y = (int64_t)year - (month <= 2);
-    int64_t days = 365 * y + y / 4 - y / 100 + y / 400 + (153 * (month + (month > 2 ? -3 : 9)) + 2) / 5 + day - 1 - 719468;
+    int64_t days =
+        365 * y + y / 4 - y / 100 + y / 400 + (153 * (month + (month > 2 ? -3 : 9)) + 2) / 5 + day - 1 - 719468;
     int64_t secs = days * 86400 + hms[0] * 3600 + hms[1] * 60 + hms[2] - utc_offset_s;
     return secs > 0 ? secs * 1000 : 0;
 }

@@ -160,7 +160,7 @@ on_timer(struct ev_loop *loop, ev_timer *w, int revents)
         return;
     }
     r->result.is_timed_out = true;
-    (void)kill(-r->proc.pid, SIGKILL);       /* its session: it leads it, and is not reaped yet */
+    (void)kill(-r->proc.pid, SIGKILL);     /* its session: it leads it, and is not reaped yet */
     (void)hq_proc_kill(&r->proc, SIGKILL); /* its end comes by the pidfd */
 }
 
@@ -300,7 +300,8 @@ merge_env(const struct batch_cmd *cmd)
 }
 
 void
-runner_start(struct runner *all, const struct batch_cmd *cmd, const char *dir, hq_ms timeout_ms, runner_fn fn, void *ctx)
+runner_start(struct runner *all, const struct batch_cmd *cmd, const char *dir, hq_ms timeout_ms, runner_fn fn,
+             void *ctx)
 {
     struct run *r = hq_xalloc(sizeof *r);
     HQ_ASSERT(cmd->argc > 0);

@@ -13,14 +13,14 @@
 
 struct script {
     bool is_pbs;
-    bool is_trial;          /* dry run: held where the batch system can do that */
-    uint32_t queue;         /* 0 = trial */
+    bool is_trial;  /* dry run: held where the batch system can do that */
+    uint32_t queue; /* 0 = trial */
     uint32_t number;
     uint32_t nodes;
     hq_ms time_limit_ms;
     hq_ms idle_timeout_ms;
-    struct hq_str name;     /* empty = none */
-    struct hq_str dir;      /* of the allocation */
+    struct hq_str name; /* empty = none */
+    struct hq_str dir;  /* of the allocation */
     struct hq_str server_dir;
     struct hq_str hq;       /* path of hq */
     struct hq_str rust_log; /* empty = not set */

@@ -11,7 +11,7 @@
 #include "common/siblings.h"
 #include "hq-allocd/state.h"
 
-#define TICK_MS_MAX 500 /* a change of demand becomes a decision within a second, whatever the tick */
+#define TICK_MS_MAX 500          /* a change of demand becomes a decision within a second, whatever the tick */
 #define SUBMIT_MS_DEFAULT 130000 /* sbatch itself gives up after two minutes without a controller */
 
 static hq_ms

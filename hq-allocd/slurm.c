@@ -37,11 +37,24 @@ static bool
 is_link_trouble(struct hq_str err)
 {
     static const char *const words[] = {
-        "nable to contact",      "timed out",           "Zero Bytes were transmitted", "ommunication connection failure",
-        "onnection refused",     "onnection reset",     "unable to resolve",           "Slurm backup controller in standby",
-        "Resource temporarily",  "Unexpected message",  "Invalid authentication",      "ersistent connection",
-        "Munge encode failed",   "auth_p_get_host",     "Protocol authentication",     "Insane message length",
-        "Message receive failure", "Broken pipe",
+        "nable to contact",
+        "timed out",
+        "Zero Bytes were transmitted",
+        "ommunication connection failure",
+        "onnection refused",
+        "onnection reset",
+        "unable to resolve",
+        "Slurm backup controller in standby",
+        "Resource temporarily",
+        "Unexpected message",
+        "Invalid authentication",
+        "ersistent connection",
+        "Munge encode failed",
+        "auth_p_get_host",
+        "Protocol authentication",
+        "Insane message length",
+        "Message receive failure",
+        "Broken pipe",
     };
     for (size_t i = 0; i < HQ_ARRAY_LEN(words); i++) {
         if (contains(err, words[i])) {
@@ -117,14 +130,30 @@ static const struct {
     const char *word;
     enum batch_state state;
 } states[] = {
-    {"PENDING", BATCH_PENDING},           {"CONFIGURING", BATCH_PENDING},        {"REQUEUED", BATCH_PENDING},
-    {"REQUEUE_FED", BATCH_PENDING},       {"REQUEUE_HOLD", BATCH_HELD},          {"SPECIAL_EXIT", BATCH_HELD},
-    {"RESV_DEL_HOLD", BATCH_HELD},        {"RUNNING", BATCH_RUNNING},            {"COMPLETING", BATCH_RUNNING},
-    {"SIGNALING", BATCH_RUNNING},         {"STAGE_OUT", BATCH_RUNNING},          {"STOPPED", BATCH_RUNNING},
-    {"SUSPENDED", BATCH_RUNNING},         {"RESIZING", BATCH_RUNNING},           {"COMPLETED", BATCH_ENDED_OK},
-    {"TIMEOUT", BATCH_ENDED_OK},          {"CANCELLED", BATCH_ENDED_FAILED},     {"FAILED", BATCH_ENDED_FAILED},
-    {"NODE_FAIL", BATCH_ENDED_FAILED},    {"OUT_OF_MEMORY", BATCH_ENDED_FAILED}, {"PREEMPTED", BATCH_ENDED_FAILED},
-    {"BOOT_FAIL", BATCH_ENDED_FAILED},    {"DEADLINE", BATCH_ENDED_FAILED},      {"REVOKED", BATCH_ENDED_FAILED},
+    {"PENDING", BATCH_PENDING},
+    {"CONFIGURING", BATCH_PENDING},
+    {"REQUEUED", BATCH_PENDING},
+    {"REQUEUE_FED", BATCH_PENDING},
+    {"REQUEUE_HOLD", BATCH_HELD},
+    {"SPECIAL_EXIT", BATCH_HELD},
+    {"RESV_DEL_HOLD", BATCH_HELD},
+    {"RUNNING", BATCH_RUNNING},
+    {"COMPLETING", BATCH_RUNNING},
+    {"SIGNALING", BATCH_RUNNING},
+    {"STAGE_OUT", BATCH_RUNNING},
+    {"STOPPED", BATCH_RUNNING},
+    {"SUSPENDED", BATCH_RUNNING},
+    {"RESIZING", BATCH_RUNNING},
+    {"COMPLETED", BATCH_ENDED_OK},
+    {"TIMEOUT", BATCH_ENDED_OK},
+    {"CANCELLED", BATCH_ENDED_FAILED},
+    {"FAILED", BATCH_ENDED_FAILED},
+    {"NODE_FAIL", BATCH_ENDED_FAILED},
+    {"OUT_OF_MEMORY", BATCH_ENDED_FAILED},
+    {"PREEMPTED", BATCH_ENDED_FAILED},
+    {"BOOT_FAIL", BATCH_ENDED_FAILED},
+    {"DEADLINE", BATCH_ENDED_FAILED},
+    {"REVOKED", BATCH_ENDED_FAILED},
     {"LAUNCH_FAILED", BATCH_ENDED_FAILED},
 };
 
@@ -237,9 +266,10 @@ static bool
 is_permanent(struct hq_str reason)
 {
     static const char *const words[] = {
-        "PartitionTimeLimit", "PartitionNodeLimit", "BadConstraints", "ReqNodeNotAvail", "InvalidAccount",
-        "InvalidQOS",         "AssocMax",           "QOSMax",         "AccountNotAllowed", "QOSNotAllowed",
-        "JobHeld",            "DependencyNeverSatisfied", "PartitionInactive", "PartitionDown",
+        "PartitionTimeLimit", "PartitionNodeLimit", "BadConstraints", "ReqNodeNotAvail",
+        "InvalidAccount",     "InvalidQOS",         "AssocMax",       "QOSMax",
+        "AccountNotAllowed",  "QOSNotAllowed",      "JobHeld",        "DependencyNeverSatisfied",
+        "PartitionInactive",  "PartitionDown",
     };
     for (size_t i = 0; i < HQ_ARRAY_LEN(words); i++) {
         if (hq_str_starts(reason, hq_str_from(words[i]))) {

@@ -24,11 +24,11 @@
 #define MANAGERS 2u /* PBS, Slurm */
 #define INCARNATION_BYTES 16u
 
-enum phase { /* of a planned allocation */
+enum phase {                   /* of a planned allocation */
              PHASE_UNSURE = 0, /* it may have been submitted by an earlier process: look it up */
              PHASE_NEW,        /* ours, hqd has it on disk: submit */
              PHASE_SUBMITTING,
-             PHASE_TOLD,       /* a report is on its way */
+             PHASE_TOLD, /* a report is on its way */
 };
 
 struct lookup_state { /* look-up of an allocation whose submission nobody knows the end of */
@@ -93,7 +93,7 @@ struct trial {
     struct allocd *a;
     uint64_t id;
     const struct batch *batch;
-    char *tmp;    /* temporary server directory */
+    char *tmp; /* temporary server directory */
     char *script;
     char *job_id;
     bool is_reported;
@@ -123,19 +123,19 @@ struct allocd {
     unsigned char hqd_incarnation[INCARNATION_BYTES];
     bool has_hqd;
     uint64_t version;
-    bool is_poll_out;    /* a turn without reports is held by hqd */
+    bool is_poll_out; /* a turn without reports is held by hqd */
     bool is_report_out;
-    uint32_t failures;   /* turns in a row */
+    uint32_t failures; /* turns in a row */
     hq_ms next_turn_ms;
     struct hq_arena turn_arena;
     STAILQ_HEAD(, report) reports;
-    char *problem;       /* told with each turn; NULL = none */
+    char *problem; /* told with each turn; NULL = none */
 
     /* mirror */
     LIST_HEAD(, mirror_queue) queues;
     LIST_HEAD(, trial) trials;
-    bool is_stopping;    /* hqd ends: cancel everything */
-    bool is_ending;      /* we end */
+    bool is_stopping; /* hqd ends: cancel everything */
+    bool is_ending;   /* we end */
     int exit_status;
 
     /* looks */
@@ -148,7 +148,7 @@ struct allocd {
     struct ev_prepare turn_end;
     struct ev_signal sigterm;
     struct ev_signal sigint;
-    bool is_due;         /* something happened: look at everything at the end of this turn */
+    bool is_due; /* something happened: look at everything at the end of this turn */
 };
 
 /* ---- link.c */
@@ -172,7 +172,8 @@ struct mirror_queue *mirror_queue(const struct allocd *a, uint32_t id);
 struct mirror_alloc *mirror_alloc(const struct mirror_queue *q, uint32_t number);
 bool mirror_is_live(const struct mirror_alloc *m);
 const struct batch *mirror_batch(const struct mirror_queue *q);
-uint32_t mirror_manager(const struct batch *b); /* index into arrays of MANAGERS */
+uint32_t mirror_manager(const struct batch *b);                                    /* index into arrays of MANAGERS */
+struct hq_str mirror_script(const struct mirror_alloc *m, struct hq_arena *arena); /* path of what is submitted */
 
 /* ---- submit.c */
 /* Plans, then submits what hqd has on disk. Returns when to be called again. */
@@ -185,9 +186,20 @@ void submit_lost(struct allocd *a, struct mirror_alloc *m, uint32_t queue);
 int submit_write_script(struct allocd *a, const Hq__AllocParams *p, uint32_t queue, uint32_t number, uint32_t nodes,
                         const char *server_dir, const char *dir, bool is_trial, char **ret_script, struct hq_err *err);
 
-/* ---- look.c: status, look-ups, cancels */
+/* ---- look.c */
+#define LOOK_RETRY_MS_MIN 1000 /* a batch system that did not answer is asked again then, later and later */
+#define LOOK_RETRY_MS_MAX 30000
+/* Status, look-ups and cancels that are due; returns when to be called again. */
 hq_ms look_progress(struct allocd *a, hq_ms now_ms);
 void look_soon(struct allocd *a); /* a user asked */
+/* Once per allocation. row: NULL = none. */
+void look_tell_end(struct allocd *a, struct mirror_queue *q, struct mirror_alloc *m, bool is_failed, struct hq_str why,
+                   const struct batch_row *row);
+
+/* ---- lookup.c, cancel.c */
+void lookup_begin(struct allocd *a, struct mirror_queue *q, struct mirror_alloc *m);
+/* queue 0: a job that belongs to no allocation. */
+void cancel_begin(struct allocd *a, const struct batch *b, uint32_t queue, uint32_t number, struct hq_str id);
 
 /* ---- trial.c */
 void trial_begin(struct allocd *a, const Hq__AllocTrial *m);

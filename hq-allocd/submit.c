@@ -52,7 +52,8 @@ may_submit(struct allocd *a, struct mirror_queue *q, hq_wall_ms wall_ms, hq_ms *
     const char *reason = backoff_pause_reason(&b, a->conf.alloc_fails_max);
     if (reason != NULL) {
         q->is_pause_told = true;
-        link_set_bytes(&link_report(a, HQ__ALLOC_REPORT_KIND__ALLOC_REPORT_PAUSED, q->id, 0)->text, hq_str_from(reason));
+        link_set_bytes(&link_report(a, HQ__ALLOC_REPORT_KIND__ALLOC_REPORT_PAUSED, q->id, 0)->text,
+                       hq_str_from(reason));
         return false;
     }
     hq_wall_ms next_ms = backoff_next_ms(&b);
@@ -69,12 +70,14 @@ plan_queue(struct allocd *a, struct mirror_queue *q, hq_wall_ms wall_ms)
     struct plan_alloc *allocs;
     size_t count = 0;
     struct mirror_alloc *m;
-    LIST_FOREACH (m, &q->allocs, link) {
+    LIST_FOREACH(m, &q->allocs, link)
+    {
         count++;
     }
     allocs = hq_xcalloc(count + 1, sizeof *allocs);
     count = 0;
-    LIST_FOREACH (m, &q->allocs, link) {
+    LIST_FOREACH(m, &q->allocs, link)
+    {
         if (mirror_is_live(m)) {
             allocs[count++] = (struct plan_alloc){.workers = m->worker_count,
                                                   .is_queued = m->state != HQ__ALLOC_STATE__ALLOC_RUNNING,
@@ -100,7 +103,8 @@ plan_queue(struct allocd *a, struct mirror_queue *q, hq_wall_ms wall_ms)
         HQ_AUTO(hq_buf_fini) struct hq_buf dir = HQ_BUF_INIT;
         uint32_t number = q->next_number++;
         q->has_failed = false;
-        script_dir(hq_buf_view(&a->instance), hq_str_make((const char *)p->name.data, p->name.len), q->id, number, &dir);
+        script_dir(hq_buf_view(&a->instance), hq_str_make((const char *)p->name.data, p->name.len), q->id, number,
+                   &dir);
         Hq__AllocReport *r = link_report(a, HQ__ALLOC_REPORT_KIND__ALLOC_REPORT_PLANNED, q->id, number);
         r->worker_count = workers[i];
         link_set_bytes(&r->work_dir, hq_buf_view(&dir));
@@ -121,7 +125,8 @@ plan_all(struct allocd *a, hq_ms now_ms)
         return a->planned_at_ms + a->conf.tick_ms;
     }
     bool has_planned = false;
-    LIST_FOREACH (q, &a->queues, link) {
+    LIST_FOREACH(q, &a->queues, link)
+    {
         hq_ms wait_ms = INT64_MAX;
         uint32_t before = q->plans_out;
         if (may_submit(a, q, wall_ms, &wait_ms)) {
@@ -274,8 +279,8 @@ submit(struct allocd *a, struct mirror_queue *q, struct mirror_alloc *m)
     char *script = NULL;
     struct hq_err err = {0};
     m->phase = PHASE_SUBMITTING;
-    if (submit_write_script(a, q->info->params, q->id, m->number, m->worker_count, a->instance.ptr, m->dir, false, &script,
-                            &err) < 0) {
+    if (submit_write_script(a, q->info->params, q->id, m->number, m->worker_count, a->instance.ptr, m->dir, false,
+                            &script, &err) < 0) {
         tell_refused(a, m, q->id, true, hq_str_from(err.text));
         return;
     }
@@ -295,7 +300,8 @@ static bool
 is_queue_busy(const struct mirror_queue *q)
 {
     const struct mirror_alloc *m;
-    LIST_FOREACH (m, &q->allocs, link) {
+    LIST_FOREACH(m, &q->allocs, link)
+    {
         bool is_out = m->phase == PHASE_SUBMITTING || m->phase == PHASE_UNSURE;
         if (m->state == HQ__ALLOC_STATE__ALLOC_PLANNED && is_out) {
             return true;
@@ -309,7 +315,8 @@ submit_next(struct allocd *a, struct mirror_queue *q)
 {
     bool is_unwanted = q->info->is_removed || a->is_stopping;
     struct mirror_alloc *m;
-    LIST_FOREACH (m, &q->allocs, link) {
+    LIST_FOREACH(m, &q->allocs, link)
+    {
         if (m->state != HQ__ALLOC_STATE__ALLOC_PLANNED || m->phase != PHASE_NEW) {
             continue;
         }
@@ -328,7 +335,8 @@ submit_progress(struct allocd *a, hq_ms now_ms)
 {
     hq_ms next_ms = plan_all(a, now_ms);
     struct mirror_queue *q;
-    LIST_FOREACH (q, &a->queues, link) {
+    LIST_FOREACH(q, &a->queues, link)
+    {
         submit_next(a, q);
     }
     return next_ms;

@@ -33,7 +33,8 @@ bool
 trial_owns(const struct allocd *a, struct hq_str script)
 {
     struct trial *t;
-    LIST_FOREACH (t, &a->trials, link) {
+    LIST_FOREACH(t, &a->trials, link)
+    {
         if (t->script != NULL && hq_str_is(script, t->script)) {
             return true;
         }
@@ -168,12 +169,14 @@ trial_begin(struct allocd *a, const Hq__AllocTrial *m)
     struct trial *t;
     struct hq_err err = {0};
     struct report *r;
-    LIST_FOREACH (t, &a->trials, link) {
+    LIST_FOREACH(t, &a->trials, link)
+    {
         if (t->id == m->trial) {
             return; /* it runs */
         }
     }
-    STAILQ_FOREACH (r, &a->reports, link) {
+    STAILQ_FOREACH(r, &a->reports, link)
+    {
         if (r->m.trial == m->trial && m->trial != 0) {
             return; /* its end is on its way */
         }

@@ -115,14 +115,22 @@ const struct hq_opt alloc_add_opts[ALLOC_ADD_OPTS] = {
      .at = A(resources),
      .flags = HQ_OPT_REPEAT,
      .help = "Another resource of each worker, as in worker start."},
-    {.name = "coupling", .parse = hq_opt_str, .at = A(coupling), .help = "Groups that lie together, as in worker start."},
-    {.name = "group", .parse = hq_opt_str, .at = A(group), .help = "Group of the workers; the allocation's ID unless given."},
+    {.name = "coupling",
+     .parse = hq_opt_str,
+     .at = A(coupling),
+     .help = "Groups that lie together, as in worker start."},
+    {.name = "group",
+     .parse = hq_opt_str,
+     .at = A(group),
+     .help = "Group of the workers; the allocation's ID unless given."},
     {.name = "detect-resources",
      .parse = parse_as_worker,
      .at = A(detect),
      .flags = HQ_OPT_RAW_USAGE,
      .help = "What workers detect: all, none, or a list of cpus,mem,gpus/nvidia,gpus/amd."},
-    {.name = "no-hyper-threading", .at = A(no_hyper_threading), .help = "Workers use one hardware thread of each core."},
+    {.name = "no-hyper-threading",
+     .at = A(no_hyper_threading),
+     .help = "Workers use one hardware thread of each core."},
     {.name = "overview-interval",
      .parse = parse_as_worker,
      .at = A(overview),
@@ -265,7 +273,8 @@ worker_args(Hq__AllocParams *ret, const struct alloc_add_args *a, struct hq_aren
         add_value(&w, "--min-utilization", hq_arena_strz(arena, hq_buf_view(&b)));
     }
     add_value(&w, "--on-server-lost", quoted(a->on_server_lost, arena));
-    add_value(&w, "--time-limit", span(a->worker_time_limit_ms > 0 ? a->worker_time_limit_ms : a->time_limit_ms, arena));
+    add_value(&w, "--time-limit",
+              span(a->worker_time_limit_ms > 0 ? a->worker_time_limit_ms : a->time_limit_ms, arena));
     ret->worker_args = w.v;
     ret->n_worker_args = w.count;
 }
@@ -418,7 +427,8 @@ describe(Hq__AllocParams *ret, const struct alloc_add_args *a, struct hq_arena *
 }
 
 int
-alloc_build(Hq__AllocParams *ret, const struct alloc_add_args *a, bool is_pbs, struct hq_arena *arena, struct hq_err *err)
+alloc_build(Hq__AllocParams *ret, const struct alloc_add_args *a, bool is_pbs, struct hq_arena *arena,
+            struct hq_err *err)
 {
     hq__alloc_params__init(ret);
     if (a->time_limit_ms <= 0) {

@@ -8,6 +8,7 @@
 #include "hqd/convert.h"
 #include "hqd/core/query_alloc.h"
 #include "hqd/egress.h"
+#include "hqd/egress_alloc.h"
 #include "hqd/shell_impl.h"
 
 #define LOOK_GAP_MS (1000 / ALLOC_LOOKS_PER_S)
@@ -35,68 +36,6 @@ set_text(char **to, struct hq_str from)
 }
 
 /* ---- messages */
-static Hq__AllocationInfo *
-out_allocation(const struct query_allocation *a, struct hq_arena *arena)
-{
-    Hq__AllocationInfo *m = hq_arena_alloc(arena, sizeof *m);
-    hq__allocation_info__init(m);
-    m->number = a->number;
-    m->allocation_id = conv_bytes(a->allocation_id);
-    m->state = (Hq__AllocState)a->state;
-    m->worker_count = a->worker_count;
-    m->work_dir = conv_bytes(a->work_dir);
-    m->planned_ms = (uint64_t)a->planned_ms;
-    m->queued_ms = (uint64_t)a->queued_ms;
-    m->started_ms = (uint64_t)a->started_ms;
-    m->ended_ms = (uint64_t)a->ended_ms;
-    m->connected_count = a->connected;
-    m->lost_count = a->lost;
-    m->reason = conv_bytes(a->reason);
-    m->is_reason_permanent = a->is_reason_permanent;
-    m->text = conv_bytes(a->text);
-    return m;
-}
-
-static Hq__AllocQueueInfo *
-out_queue(const struct query_alloc_queue *q, struct hq_arena *arena)
-{
-    Hq__AllocQueueInfo *m = hq_arena_alloc(arena, sizeof *m);
-    hq__alloc_queue_info__init(m);
-    m->queue = q->queue.v;
-    m->params = conv_out_alloc_params(q->params, arena);
-    m->is_paused = q->is_paused;
-    m->pause_reason = conv_bytes(q->pause_reason);
-    m->known_pools = q->shape == NULL ? NULL : conv_out_pools(q->shape, arena);
-    m->n_allocations = q->alloc_count;
-    m->allocations = hq_arena_array(arena, q->alloc_count, sizeof m->allocations[0]);
-    for (size_t i = 0; i < q->alloc_count; i++) {
-        m->allocations[i] = out_allocation(&q->allocs[i], arena);
-    }
-    m->next_number = q->next_number;
-    m->submit_fails = q->submit_fails;
-    m->alloc_fails = q->alloc_fails;
-    m->step = q->step;
-    m->last_attempt_ms = (uint64_t)q->last_attempt_ms;
-    m->is_removed = q->is_removed;
-    m->queued_count = q->queued_count;
-    m->running_count = q->running_count;
-    m->next_attempt_ms = (uint64_t)q->next_attempt_ms;
-    m->granted_ms = (uint64_t)q->granted_ms;
-    m->used_ms = (uint64_t)q->used_ms;
-    m->last_error = conv_bytes(q->last_error);
-    return m;
-}
-
-static Hq__AllocQueueInfo **
-out_queues(const struct query_alloc_list *list, struct hq_arena *arena)
-{
-    Hq__AllocQueueInfo **v = hq_arena_array(arena, list->count, sizeof *v);
-    for (size_t i = 0; i < list->count; i++) {
-        v[i] = out_queue(&list->queues[i], arena);
-    }
-    return v;
-}
-
 static void
 add_demand(struct shell *s, Hq__AllocTurnAnswer *m, struct hq_arena *arena)
 {
@@ -167,10 +106,9 @@ build_answer(struct shell *s, uint64_t since, Hq__AllocTurnAnswer *m, struct hq_
                                                 .since = since == 0 ? 0 : since - 1,
                                                 .bytes_max = SIZE_MAX,
                                                 .now_ms = hq_clock_wall_ms()},
-                     arena,
-                     &list);
+                     arena, &list);
     m->n_queues = list.count;
-    m->queues = out_queues(&list, arena);
+    m->queues = egress_alloc_queues(&list, arena);
     add_demand(s, m, arena);
     add_trials(s, m, arena);
     query_alloc_gone(s->core, since == 0 ? UINT64_MAX : since - 1, arena, &m->gone, &m->n_gone);
@@ -264,11 +202,8 @@ log_reports(const Hq__AllocTurn *m)
     for (size_t i = 0; i < m->n_reports; i++) {
         const Hq__AllocReport *r = m->reports[i];
         if ((int)r->kind == ALLOC_REPORT_LEFT) {
-            hq_log_error("Allocation %.*s could not be cancelled: %.*s",
-                         (int)r->allocation_id.len,
-                         (const char *)r->allocation_id.data,
-                         (int)r->text.len,
-                         (const char *)r->text.data);
+            hq_log_error("Allocation %.*s could not be cancelled: %.*s", (int)r->allocation_id.len,
+                         (const char *)r->allocation_id.data, (int)r->text.len, (const char *)r->text.data);
         }
     }
 }
@@ -330,7 +265,8 @@ static bool
 has_news(struct shell *s, hq_ms now_ms)
 {
     struct alloc_turn *t = &s->alloc_turn;
-    if (t->held_after_seq != 0 || t->held_version != query_alloc_version(s->core) + 1 || t->wants_status || now_ms >= t->held_until_ms) {
+    if (t->held_after_seq != 0 || t->held_version != query_alloc_version(s->core) + 1 || t->wants_status ||
+        now_ms >= t->held_until_ms) {
         return true;
     }
     if (!t->is_look_due || now_ms - t->looked_ms < LOOK_GAP_MS) {
@@ -408,7 +344,7 @@ alloc_turn_on_list(struct shell *s, uint64_t handle, uint64_t request_id, const 
     Hq__AllocListAnswer a;
     hq__alloc_list_answer__init(&a);
     a.n_queues = list.count;
-    a.queues = out_queues(&list, &s->conv_arena);
+    a.queues = egress_alloc_queues(&list, &s->conv_arena);
     a.has_more = list.has_more;
     a.is_allocd_there = t->is_there;
     a.allocd_pid = t->is_there ? t->pid : 0;
@@ -452,15 +388,12 @@ alloc_turn_log(const struct record *rec)
     const struct record_allocation *a = &rec->u.allocation;
     switch ((int)rec->kind) {
     case RECORD_ALLOCATION_QUEUED:
-        hq_log_info("Queued %u worker(s) into queue %u: allocation ID %.*s",
-                    a->worker_count,
-                    a->queue.v,
+        hq_log_info("Queued %u worker(s) into queue %u: allocation ID %.*s", a->worker_count, a->queue.v,
                     HQ_STR_FMT(a->allocation_id));
         break;
     case RECORD_WORKER_CONNECTED:
         if (rec->u.worker_connected.config.manager != WORKER_MANAGER_NONE) {
-            hq_log_info("Worker %u connected from allocation %.*s",
-                        rec->u.worker_connected.worker.v,
+            hq_log_info("Worker %u connected from allocation %.*s", rec->u.worker_connected.worker.v,
                         HQ_STR_FMT(rec->u.worker_connected.config.manager_job_id));
         }
         break;
@@ -468,23 +401,21 @@ alloc_turn_log(const struct record *rec)
         if (a->is_failed) {
             hq_log_error("Failed to submit allocation into queue %u: %.*s", a->queue.v, HQ_STR_FMT(a->text));
         } else {
-            hq_log_warn("Allocation %u of queue %u was not submitted: %.*s", a->number, a->queue.v, HQ_STR_FMT(a->text));
+            hq_log_warn("Allocation %u of queue %u was not submitted: %.*s", a->number, a->queue.v,
+                        HQ_STR_FMT(a->text));
         }
         break;
     case RECORD_ALLOCATION_FINISHED:
         if (hq_str_is(a->text, "cancelled")) {
             hq_log_info("Allocation %.*s was removed", HQ_STR_FMT(a->allocation_id));
         } else if (a->text.len > 0) {
-            hq_log_warn("Allocation %.*s ended: %.*s queue=%u",
-                        HQ_STR_FMT(a->allocation_id),
-                        HQ_STR_FMT(a->text),
+            hq_log_warn("Allocation %.*s ended: %.*s queue=%u", HQ_STR_FMT(a->allocation_id), HQ_STR_FMT(a->text),
                         a->queue.v);
         }
         break;
     case RECORD_ALLOC_QUEUE_PAUSED:
         if (rec->u.alloc_queue_event.text.len > 0) {
-            hq_log_error("The queue %u had %.*s, it will be paused.",
-                         rec->u.alloc_queue_event.queue.v,
+            hq_log_error("The queue %u had %.*s, it will be paused.", rec->u.alloc_queue_event.queue.v,
                          HQ_STR_FMT(rec->u.alloc_queue_event.text));
         }
         break;

@@ -30,17 +30,18 @@ struct alloc_turn {
     uint32_t pid;
     hq_wall_ms since_ms;
     hq_ms heard_ms;
-    char *problem;        /* what it complains of; NULL = nothing */
-    char *start_problem;  /* why it is not there; NULL = nothing known */
-    uint64_t held;        /* handle of the turn that waits, 0 = none */
+    char *problem;       /* what it complains of; NULL = nothing */
+    char *start_problem; /* why it is not there; NULL = nothing known */
+    uint64_t held;       /* handle of the turn that waits, 0 = none */
     uint64_t held_version;
     hq_ms held_until_ms;
-    uint64_t held_after_seq; /* it brought reports: answered at the end of the turn, sent when that is on disk; 0 = none */
+    uint64_t
+        held_after_seq;   /* it brought reports: answered at the end of the turn, sent when that is on disk; 0 = none */
     struct hq_buf demand; /* as last told, packed */
     hq_ms looked_ms;
     bool is_look_due;
-    bool wants_status;    /* a user asked: hq-allocd looks soon */
-    bool is_draining;     /* the server ends: allocations first */
+    bool wants_status; /* a user asked: hq-allocd looks soon */
+    bool is_draining;  /* the server ends: allocations first */
     hq_ms drain_until_ms;
     struct input_client stop; /* who asked for the end */
 };

@@ -46,7 +46,8 @@ check_texts(const struct alloc_params *p, struct hq_err *err)
     for (size_t i = 0; i < p->name.len; i++) {
         unsigned char c = (unsigned char)p->name.ptr[i];
         if (c <= ' ' || c == 127 || strchr("/\\\"'`$", c) != NULL) {
-            return hq_err_set(err, -EINVAL, "The name of a queue may not hold blanks, quotes, slashes or control characters");
+            return hq_err_set(err, -EINVAL,
+                              "The name of a queue may not hold blanks, quotes, slashes or control characters");
         }
     }
     return p->name.len > 200 ? hq_err_set(err, -EINVAL, "The name of a queue is over 200 bytes") : 0;

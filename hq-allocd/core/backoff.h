@@ -13,9 +13,9 @@
 #define BACKOFF_STEPS 5u
 
 struct backoff {
-    uint32_t submit_fails; /* in a row */
-    uint32_t alloc_fails;  /* in a row */
-    uint32_t step;         /* failures since the last success */
+    uint32_t submit_fails;      /* in a row */
+    uint32_t alloc_fails;       /* in a row */
+    uint32_t step;              /* failures since the last success */
     hq_wall_ms last_attempt_ms; /* 0 = never */
 };
 

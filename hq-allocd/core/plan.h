@@ -18,9 +18,9 @@
 #define PLAN_SUBMITS_MAX 256u
 
 struct plan_alloc {
-    uint32_t workers;  /* asked for */
-    bool is_queued;    /* counts against the backlog: planned, or accepted and not started */
-    uint32_t awaited;  /* workers that have not connected yet: what they will take is settled */
+    uint32_t workers; /* asked for */
+    bool is_queued;   /* counts against the backlog: planned, or accepted and not started */
+    uint32_t awaited; /* workers that have not connected yet: what they will take is settled */
 };
 
 struct plan_nodes { /* count allocations of at least that many nodes */
@@ -31,14 +31,14 @@ struct plan_nodes { /* count allocations of at least that many nodes */
 struct plan_queue {
     uint32_t backlog;
     uint32_t max_workers_per_alloc;
-    uint32_t max_workers; /* queued and running over the queue; 0 = no limit */
+    uint32_t max_workers;            /* queued and running over the queue; 0 = no limit */
     const struct plan_alloc *allocs; /* those that are not over */
     size_t alloc_count;
     uint32_t single; /* single-node workers that would get work */
     const struct plan_nodes *multi;
     size_t multi_count;
-    uint32_t keep_warm;  /* workers wanted whatever the demand */
-    uint32_t ending;     /* workers of allocations near their end whose work goes on: to be replaced */
+    uint32_t keep_warm; /* workers wanted whatever the demand */
+    uint32_t ending;    /* workers of allocations near their end whose work goes on: to be replaced */
 };
 
 /* Workers of each allocation to submit, in order; at most `cap`. */

@@ -13,11 +13,11 @@
 #define TRACK_MISSES_MAX 3u /* looks without a row before a job that was known is given up ... */
 
 enum track_seen { /* batch states as the shell translates them */
-    TRACK_SEEN_UNKNOWN = 0,
-    TRACK_SEEN_WAITING,
-    TRACK_SEEN_RUNNING,
-    TRACK_SEEN_OK,
-    TRACK_SEEN_FAILED,
+                  TRACK_SEEN_UNKNOWN = 0,
+                  TRACK_SEEN_WAITING,
+                  TRACK_SEEN_RUNNING,
+                  TRACK_SEEN_OK,
+                  TRACK_SEEN_FAILED,
 };
 
 enum track_verdict {
@@ -30,13 +30,13 @@ enum track_verdict {
 };
 
 struct track_conf {
-    hq_ms miss_gap_ms;  /* ... and at least this long between the first and the last of them */
-    hq_ms look_min_ms;  /* first look after a submission; doubles */
-    hq_ms look_max_ms;  /* refresh interval */
+    hq_ms miss_gap_ms; /* ... and at least this long between the first and the last of them */
+    hq_ms look_min_ms; /* first look after a submission; doubles */
+    hq_ms look_max_ms; /* refresh interval */
 };
 
 struct track {
-    bool has_run;       /* seen running, or a worker connected */
+    bool has_run; /* seen running, or a worker connected */
     uint32_t misses;
     hq_ms first_miss_ms;
     hq_ms next_look_ms; /* 0 = at once */

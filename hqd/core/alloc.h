@@ -47,7 +47,7 @@ struct alloc_queue {
     struct alloc_params params;
     uint32_t owner_uid;
     bool is_paused;
-    bool is_removed; /* waits for the end of its allocations */
+    bool is_removed;    /* waits for the end of its allocations */
     char *pause_reason; /* by itself; NULL = by the user */
     char *last_error;   /* of a submission */
     void *shape_blob;
@@ -57,7 +57,7 @@ struct alloc_queue {
     uint32_t alloc_fails;
     uint32_t step;
     hq_wall_ms last_attempt_ms;
-    hq_ms granted_ms; /* node time of ended allocations */
+    hq_ms granted_ms;           /* node time of ended allocations */
     struct allocation **allocs; /* by number */
     size_t alloc_count;
     size_t alloc_cap;
@@ -66,8 +66,8 @@ struct alloc_queue {
     /* link */
     uint64_t changed;
     hq_wall_ms next_attempt_ms; /* under a rate limit; 0 = none */
-    hq_ms used_ms;         /* node time with tasks, as sampled since this process started */
-    uint32_t busy_workers; /* at the last sample */
+    hq_ms used_ms;              /* node time with tasks, as sampled since this process started */
+    uint32_t busy_workers;      /* at the last sample */
 };
 
 struct alloc_trial {
@@ -86,13 +86,13 @@ struct alloc {
     size_t trial_count;
     size_t trial_cap;
     uint64_t next_trial;
-    uint64_t version;     /* grows with each change */
-    uint32_t *gone;       /* queues that are no more, in order; hq-allocd is told */
-    uint64_t *gone_at;    /* version */
+    uint64_t version;  /* grows with each change */
+    uint32_t *gone;    /* queues that are no more, in order; hq-allocd is told */
+    uint64_t *gone_at; /* version */
     size_t gone_count;
     size_t gone_cap;
     size_t gone_at_cap;
-    bool is_check_due;    /* workers came or went */
+    bool is_check_due; /* workers came or went */
     hq_wall_ms sampled_ms;
 };
 

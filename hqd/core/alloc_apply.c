@@ -439,9 +439,9 @@ alloc_dump(const struct core *core, struct hq_buf *out)
 {
     for (size_t i = 0; i < core->alloc->queue_count; i++) {
         const struct alloc_queue *q = core->alloc->queues[i];
-        hq_buf_printf(out, "queue %u next=%u fails=%u/%u step=%u attempt=%lld granted=%lld%s%s", q->id.v, q->next_number,
-                      q->submit_fails, q->alloc_fails, q->step, (long long)q->last_attempt_ms, (long long)q->granted_ms,
-                      q->is_paused ? " paused" : "", q->is_removed ? " removed" : "");
+        hq_buf_printf(out, "queue %u next=%u fails=%u/%u step=%u attempt=%lld granted=%lld%s%s", q->id.v,
+                      q->next_number, q->submit_fails, q->alloc_fails, q->step, (long long)q->last_attempt_ms,
+                      (long long)q->granted_ms, q->is_paused ? " paused" : "", q->is_removed ? " removed" : "");
         for (size_t k = 0; k < q->shape.count; k++) {
             hq_buf_printf(out, " %.*s=", HQ_STR_FMT(q->shape.v[k].name));
             hq_pool_print_full(&q->shape.v[k], out);
@@ -449,8 +449,8 @@ alloc_dump(const struct core *core, struct hq_buf *out)
         hq_buf_byte(out, '\n');
         for (size_t k = 0; k < q->alloc_count; k++) {
             const struct allocation *a = q->allocs[k];
-            hq_buf_printf(out, "  allocation %u %s workers=%u planned=%lld queued=%lld started=%lld ended=%lld", a->number,
-                          alloc_state_name(a->state), a->worker_count, (long long)a->planned_ms,
+            hq_buf_printf(out, "  allocation %u %s workers=%u planned=%lld queued=%lld started=%lld ended=%lld",
+                          a->number, alloc_state_name(a->state), a->worker_count, (long long)a->planned_ms,
                           (long long)a->queued_ms, (long long)a->started_ms, (long long)a->ended_ms);
             hq_buf_printf(out, " id=%s came=%u lost=%u\n", a->id == NULL ? "" : a->id, a->connected, a->lost);
         }

@@ -49,7 +49,7 @@ struct query_alloc_queue {
     uint32_t step;
     hq_wall_ms last_attempt_ms;
     hq_wall_ms next_attempt_ms; /* under a rate limit; 0 = none */
-    uint32_t queued_count; /* allocations: planned ones too */
+    uint32_t queued_count;      /* allocations: planned ones too */
     uint32_t running_count;
     hq_ms granted_ms; /* node time, running ones up to now */
     hq_ms used_ms;    /* of that, with tasks */
@@ -63,7 +63,7 @@ struct query_alloc_args {
     bool with_allocs;            /* those of the queues */
     bool with_planned;           /* also those that are not submitted yet */
     bool with_removed;           /* also queues that are being removed */
-    bool only_live;              /* those that are not over or ended an hour ago, and those that changed after `since` */
+    bool only_live; /* those that are not over or ended an hour ago, and those that changed after `since` */
     uint32_t after_number;
     uint64_t since; /* version: only what changed after it; 0 = all */
     size_t bytes_max;

@@ -11,7 +11,8 @@
 static void
 add(struct rig *r, const struct alloc_params *more, bool with_trial)
 {
-    struct input in = {.kind = INPUT_ALLOC_ADD, .from = {.handle = ++r->handle, .request_id = 7000 + r->handle, .uid = r->uid}};
+    struct input in = {.kind = INPUT_ALLOC_ADD,
+                       .from = {.handle = ++r->handle, .request_id = 7000 + r->handle, .uid = r->uid}};
     in.u.alloc_add.params = *more;
     in.u.alloc_add.params.manager = WORKER_MANAGER_SLURM;
     in.u.alloc_add.params.time_limit_ms = 3600000;
@@ -45,9 +46,8 @@ report(struct rig *r, const struct alloc_report *rep)
     rig_step(r, &in);
 }
 
-#define REPORT(KIND, ...)                                                                                      \
-    report(&r, &(struct alloc_report){.kind = ALLOC_REPORT_##KIND,                                                     \
-                                      .a = {.queue = {1}, .number = __VA_ARGS__}})
+#define REPORT(KIND, ...)                                                                                              \
+    report(&r, &(struct alloc_report){.kind = ALLOC_REPORT_##KIND, .a = {.queue = {1}, .number = __VA_ARGS__}})
 
 static void
 test_life(void **state)
@@ -225,7 +225,11 @@ test_changes(void **state)
     add(&r, &(struct alloc_params){0}, false);
     add(&r, &(struct alloc_params){0}, false);
     uint64_t since = query_alloc_version(r.core);
-    struct query_alloc_args args = {.with_allocs = true, .with_planned = true, .with_removed = true, .only_live = true, .since = since,
+    struct query_alloc_args args = {.with_allocs = true,
+                                    .with_planned = true,
+                                    .with_removed = true,
+                                    .only_live = true,
+                                    .since = since,
                                     .bytes_max = SIZE_MAX};
     query_alloc_list(r.core, &args, &arena, &list);
     assert_int_equal(list.count, 0);

@@ -29,8 +29,7 @@ make_pools(struct rig *r, const char *text)
         bool is_cpus = hq_str_is(name, "cpus");
         HQ_AUTO(hq_buf_fini) struct hq_buf kind = HQ_BUF_INIT;
         hq_buf_printf(&kind, is_cpus ? "%.*s" : "sum(%.*s)", HQ_STR_FMT(word));
-        assert_int_equal(
-            hq_pool_parse(&pools.v[pools.count++], name, hq_buf_view(&kind), is_cpus, &r->arena, NULL), 0);
+        assert_int_equal(hq_pool_parse(&pools.v[pools.count++], name, hq_buf_view(&kind), is_cpus, &r->arena, NULL), 0);
     }
     assert_int_equal(hq_pools_sort(&pools, NULL), 0);
     return pools;
@@ -138,8 +137,8 @@ test_min_utilization(void **state)
         uint32_t share;
         const char *want;
     } cases[] = {
-        {"cpus=12", 1, 0, "1:1"},  {"cpus=12", 1, 3000, "1:1"}, {"cpus=12", 1, 5000, "1:0"},
-        {"cpus=3", 2, 0, "1:2"},   {"cpus=3", 2, 5000, "1:2"},  {"cpus=3", 2, 7000, "1:1"},
+        {"cpus=12", 1, 0, "1:1"}, {"cpus=12", 1, 3000, "1:1"}, {"cpus=12", 1, 5000, "1:0"},
+        {"cpus=3", 2, 0, "1:2"},  {"cpus=3", 2, 5000, "1:2"},  {"cpus=3", 2, 7000, "1:1"},
     };
     for (size_t i = 0; i < HQ_ARRAY_LEN(cases); i++) {
         struct rig r;
@@ -315,12 +314,18 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_too_large),       cmocka_unit_test(test_as_many_as_needed),
-        cmocka_unit_test(test_min_utilization), cmocka_unit_test(test_min_utilization_described),
-        cmocka_unit_test(test_order_of_queues), cmocka_unit_test(test_probing),
-        cmocka_unit_test(test_resources),       cmocka_unit_test(test_connected_workers),
-        cmocka_unit_test(test_dependencies),    cmocka_unit_test(test_time),
-        cmocka_unit_test(test_multi),           cmocka_unit_test(test_priority),
+        cmocka_unit_test(test_too_large),
+        cmocka_unit_test(test_as_many_as_needed),
+        cmocka_unit_test(test_min_utilization),
+        cmocka_unit_test(test_min_utilization_described),
+        cmocka_unit_test(test_order_of_queues),
+        cmocka_unit_test(test_probing),
+        cmocka_unit_test(test_resources),
+        cmocka_unit_test(test_connected_workers),
+        cmocka_unit_test(test_dependencies),
+        cmocka_unit_test(test_time),
+        cmocka_unit_test(test_multi),
+        cmocka_unit_test(test_priority),
         cmocka_unit_test(test_room),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

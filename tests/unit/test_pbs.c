@@ -134,8 +134,9 @@ test_submit_odd(void **state)
     hq_buf_clear(&w->why);
     struct batch_result bad = recording_made(170, "", "qsub: Unknown queue\n");
     assert_int_equal(batch_pbs.submitted(&bad, &w->arena, &id, &w->why), BATCH_REJECTED);
-    assert_string_equal(w->why.ptr, "qsub execution failed\n\nCaused by:\n    Exit code: 170\n    Stderr: qsub: Unknown "
-                                    "queue\n    Stdout: ");
+    assert_string_equal(w->why.ptr,
+                        "qsub execution failed\n\nCaused by:\n    Exit code: 170\n    Stderr: qsub: Unknown "
+                        "queue\n    Stdout: ");
 }
 
 static void
@@ -167,7 +168,7 @@ test_states(void **state)
         {"express-all-unknown", BATCH_OK, 0, BATCH_UNKNOWN},
         {"json-unknown-two", BATCH_OK, 0, BATCH_UNKNOWN},
         {"json-history-expired", BATCH_OK, 0, BATCH_UNKNOWN},
-        {"json-several-one-unknown-first", BATCH_OK, 1, BATCH_HELD},   /* non-zero exit and valid output */
+        {"json-several-one-unknown-first", BATCH_OK, 1, BATCH_HELD},    /* non-zero exit and valid output */
         {"nohistory-json-x-live", BATCH_UNREACHABLE, 0, BATCH_UNKNOWN}, /* no answer about a job that lives */
         {"down-qstat-json", BATCH_UNREACHABLE, 0, BATCH_UNKNOWN},
         {"strange-v-latin1-json", BATCH_UNREACHABLE, 0, BATCH_UNKNOWN}, /* not JSON: nothing is learned */
@@ -235,8 +236,8 @@ test_find_and_cancel(void **state)
         const char *name;
         enum batch_outcome want;
     } cancels[] = {
-        {"qdel-queued", BATCH_OK},      {"qdel-running", BATCH_OK},          {"qdel-unknown", BATCH_GONE},
-        {"qdel-finished", BATCH_GONE},  {"down-qdel", BATCH_UNREACHABLE},    {"qdel-bad-id", BATCH_REJECTED},
+        {"qdel-queued", BATCH_OK},           {"qdel-running", BATCH_OK},       {"qdel-unknown", BATCH_GONE},
+        {"qdel-finished", BATCH_GONE},       {"down-qdel", BATCH_UNREACHABLE}, {"qdel-bad-id", BATCH_REJECTED},
         {"other-user-qdel", BATCH_REJECTED},
     };
     for (size_t i = 0; i < HQ_ARRAY_LEN(cancels); i++) {
@@ -257,9 +258,15 @@ test_times(void **state)
     assert_int_equal(pbs_time(HQ_STR("Thu Jan  1 00:00:10 1970"), 0), 10000);
     assert_int_equal(pbs_time(HQ_STR("Tue Nov 24 22:00:03 2026"), 0), 1795557603000);
     assert_int_equal(pbs_time(HQ_STR("Sat Feb 29 12:00:00 2020"), 0), 1582977600000);
-    static const char *const bad[] = {"", "Tue", "Tue Foo 24 22:00:03 2026", "Tue Nov 99 22:00:03 2026",
-                                      "Tue Nov 24 22:00 2026", "Tue Nov 24 22:99:03 2026", "Tue Nov 24 22:00:03 99999",
-                                      "a b c d e f", "Tue Nov 24 xx:00:03 2026"};
+    static const char *const bad[] = {"",
+                                      "Tue",
+                                      "Tue Foo 24 22:00:03 2026",
+                                      "Tue Nov 99 22:00:03 2026",
+                                      "Tue Nov 24 22:00 2026",
+                                      "Tue Nov 24 22:99:03 2026",
+                                      "Tue Nov 24 22:00:03 99999",
+                                      "a b c d e f",
+                                      "Tue Nov 24 xx:00:03 2026"};
     for (size_t i = 0; i < HQ_ARRAY_LEN(bad); i++) {
         assert_int_equal(pbs_time(hq_str_from(bad[i]), 0), 0);
     }

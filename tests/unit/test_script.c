@@ -7,8 +7,11 @@
 
 #include "hq-allocd/script.h"
 
-#define S(text) {.ptr = text, .len = sizeof(text) - 1}
-static const struct hq_str args[] = {S("--cpus"), S("\"4\""), S("--on-server-lost"), S("\"finish-running\""),
+#define S(text)                                                                                                        \
+    {                                                                                                                  \
+        .ptr = text, .len = sizeof(text) - 1                                                                           \
+    }
+static const struct hq_str args[] = {S("--cpus"),       S("\"4\""), S("--on-server-lost"), S("\"finish-running\""),
                                      S("--time-limit"), S("\"1h\"")};
 static const struct hq_str extra[] = {S("--partition=p1"), S("-A"), S("x")};
 
@@ -56,10 +59,9 @@ test_pbs(void **state)
     s.time_limit_ms = 100 * 3600000 + 61999;
     s.extra_args = extra;
     s.extra_arg_count = 3;
-    check(&s,
-          "#!/bin/bash\n#PBS -l select=4\n#PBS -N big-1\n#PBS -o /h/.hq-server/001/autoalloc/2/001/stdout\n"
-          "#PBS -e /h/.hq-server/001/autoalloc/2/001/stderr\n#PBS -l walltime=100:01:01\n#PBS --partition=p1 -A x\n"
-          "#PBS -h\n\npbsdsh -- bash -l -c '/opt/hq/hq " PBS_WORKER "'");
+    check(&s, "#!/bin/bash\n#PBS -l select=4\n#PBS -N big-1\n#PBS -o /h/.hq-server/001/autoalloc/2/001/stdout\n"
+              "#PBS -e /h/.hq-server/001/autoalloc/2/001/stderr\n#PBS -l walltime=100:01:01\n#PBS --partition=p1 -A x\n"
+              "#PBS -h\n\npbsdsh -- bash -l -c '/opt/hq/hq " PBS_WORKER "'");
 }
 
 static void

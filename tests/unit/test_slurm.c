@@ -95,12 +95,23 @@ test_states(void **state)
         const char *word;
         enum batch_state want;
     } cases[] = {
-        {"PENDING", BATCH_PENDING},       {"CONFIGURING", BATCH_PENDING},    {"RUNNING", BATCH_RUNNING},
-        {"COMPLETING", BATCH_RUNNING},    {"SUSPENDED", BATCH_RUNNING},      {"COMPLETED", BATCH_ENDED_OK},
-        {"TIMEOUT", BATCH_ENDED_OK},      {"CANCELLED", BATCH_ENDED_FAILED}, {"CANCELLED by 1000", BATCH_ENDED_FAILED},
-        {"FAILED", BATCH_ENDED_FAILED},   {"NODE_FAIL", BATCH_ENDED_FAILED}, {"OUT_OF_MEMORY", BATCH_ENDED_FAILED},
-        {"PREEMPTED", BATCH_ENDED_FAILED}, {"DEADLINE", BATCH_ENDED_FAILED}, {"BOOT_FAIL", BATCH_ENDED_FAILED},
-        {"DREAMING", BATCH_UNKNOWN},      {"", BATCH_UNKNOWN},
+        {"PENDING", BATCH_PENDING},
+        {"CONFIGURING", BATCH_PENDING},
+        {"RUNNING", BATCH_RUNNING},
+        {"COMPLETING", BATCH_RUNNING},
+        {"SUSPENDED", BATCH_RUNNING},
+        {"COMPLETED", BATCH_ENDED_OK},
+        {"TIMEOUT", BATCH_ENDED_OK},
+        {"CANCELLED", BATCH_ENDED_FAILED},
+        {"CANCELLED by 1000", BATCH_ENDED_FAILED},
+        {"FAILED", BATCH_ENDED_FAILED},
+        {"NODE_FAIL", BATCH_ENDED_FAILED},
+        {"OUT_OF_MEMORY", BATCH_ENDED_FAILED},
+        {"PREEMPTED", BATCH_ENDED_FAILED},
+        {"DEADLINE", BATCH_ENDED_FAILED},
+        {"BOOT_FAIL", BATCH_ENDED_FAILED},
+        {"DREAMING", BATCH_UNKNOWN},
+        {"", BATCH_UNKNOWN},
     };
     for (size_t i = 0; i < HQ_ARRAY_LEN(cases); i++) {
         if (slurm_state(hq_str_from(cases[i].word)) != cases[i].want) {
@@ -131,7 +142,11 @@ test_rows(void **state)
     assert_true(slurm_row(HQ_STR("12|RUNNING|99999999999999999999|-5|2026-01-01|x|/s"), &row)); /* dates out of range */
     assert_int_equal(row.submitted_ms, 0);
     assert_int_equal(row.started_ms, 0);
-    static const char *const bad[] = {"", "12", "12|RUNNING", "|||||||", "a b|RUNNING|1|2|3|r|/s",
+    static const char *const bad[] = {"",
+                                      "12",
+                                      "12|RUNNING",
+                                      "|||||||",
+                                      "a b|RUNNING|1|2|3|r|/s",
                                       "slurm_load_jobs error: Unable to contact slurm controller"};
     for (size_t i = 0; i < HQ_ARRAY_LEN(bad); i++) {
         assert_false(slurm_row(hq_str_from(bad[i]), &row));
@@ -150,7 +165,8 @@ test_crowd(void **state)
     for (uint32_t i = 0; i < 10000; i++) {
         hq_buf_printf(&out, "%u|RUNNING|1700000000|1700000001|1700009999|None|/home/x/job%u.sh\n", 20000 + i, i);
         if (i == 5000) {
-            hq_buf_cstr(&out, "*** maintenance on monday ***\n77|RUNNING|1700000000|1700000001|9|None|/s/1/hq-submit.sh\n");
+            hq_buf_cstr(&out,
+                        "*** maintenance on monday ***\n77|RUNNING|1700000000|1700000001|9|None|/s/1/hq-submit.sh\n");
         }
     }
     struct batch_result r = {.out = hq_buf_view(&out)};
@@ -177,12 +193,14 @@ test_down(void **state)
     struct batch_result cut = {.is_timed_out = true, .status = 9, .out = HQ_STR("77|RUNNING|1|2|3|None|/s\n")};
     assert_int_equal(batch_slurm.statuses(&cut, 0, &arena, &rows, &why), BATCH_UNREACHABLE);
     assert_int_equal(rows.count, 0); /* half an answer is none */
-    struct batch_result gone = recording_made(1, "", "scancel: error: Kill job error on job id 5: Invalid job id specified");
+    struct batch_result gone =
+        recording_made(1, "", "scancel: error: Kill job error on job id 5: Invalid job id specified");
     assert_int_equal(batch_slurm.canceled(&gone, &why), BATCH_GONE);
     struct batch_result fine = recording_made(0, "", "");
     assert_int_equal(batch_slurm.canceled(&fine, &why), BATCH_OK);
     assert_int_equal(batch_slurm.canceled(&r, &why), BATCH_UNREACHABLE);
-    struct batch_result denied = recording_made(1, "", "scancel: error: Kill job error on job id 5: Access/permission denied");
+    struct batch_result denied =
+        recording_made(1, "", "scancel: error: Kill job error on job id 5: Access/permission denied");
     assert_int_equal(batch_slurm.canceled(&denied, &why), BATCH_REJECTED);
     assert_true(batch_slurm.is_permanent(HQ_STR("PartitionTimeLimit")));
     assert_false(batch_slurm.is_permanent(HQ_STR("Resources")));

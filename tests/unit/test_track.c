@@ -68,7 +68,7 @@ test_stories(void **state)
         {"aaaaaaaa", TRACK_NOTHING}, /* often, but not for long */
         {"a9a", TRACK_NOTHING},      /* long, but not often */
         {"a3a3a", TRACK_VANISHED},
-        {"a3a3wa", TRACK_NOTHING},   /* seen again: the count begins anew */
+        {"a3a3wa", TRACK_NOTHING}, /* seen again: the count begins anew */
         {"a3a3wa3a3a", TRACK_VANISHED},
         {"ra3s3s3s", TRACK_NOTHING}, /* silence is no absence: the verdict stays that of the last look */
         {"sssss", TRACK_NOTHING},
