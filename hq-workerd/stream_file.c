@@ -21,6 +21,7 @@ struct stream_file {
     struct stream_files *set;
     struct stream_file *next;
     char *dir;
+    char *path;
     uint32_t users;      /* under the set's lock */
     bool is_given_up;    /* the same: not found any more */
     pthread_mutex_t lock; /* guards all below */
@@ -42,6 +43,7 @@ file_free(struct stream_file *f)
     hq_fs_closep(&f->fd);
     (void)pthread_mutex_destroy(&f->lock); /* nobody holds it */
     free(f->dir);
+    free(f->path);
     free(f->buf);
     free(f);
 }
@@ -116,6 +118,9 @@ open_new(struct stream_file *f, struct hq_err *err)
         random_name(name);
         hq_buf_printf(&path, "%s/%s" HQ_STREAM_SUFFIX, f->dir, name);
         rc = hq_fs_open(path.ptr, O_WRONLY | O_CREAT | O_EXCL | O_APPEND, 0666, NULL);
+        if (rc >= 0) {
+            f->path = hq_buf_take(&path);
+        }
     }
     if (rc < 0) {
         return hq_err_set(err, rc, "Streaming: Cannot create a file in %s: %s", f->dir, hq_err_os(rc));
@@ -221,12 +226,21 @@ stream_file_get(struct stream_files *s, const char *dir, struct hq_str server_ui
         return rc;
     }
     (void)pthread_mutex_lock(&s->lock);
-    made->users = 1;
-    made->next = s->head; /* two threads at once make two files: both are good */
-    s->head = made;
+    f = find(s, dir);
+    if (f == NULL) {
+        f = made;
+        f->next = s->head;
+        s->head = f;
+        made = NULL;
+    }
+    f->users++;
     drop_idle(s);
     (void)pthread_mutex_unlock(&s->lock);
-    *ret = made;
+    if (made != NULL) { /* another thread was faster; nobody has seen this one */
+        (void)unlink(made->path);
+        file_free(made);
+    }
+    *ret = f;
     return 0;
 }
 
