@@ -134,7 +134,8 @@ read_proc_file(struct hq_buf *ret, const char *path, struct hq_err *err)
     return rc;
 }
 
-/* Start time of a process in clock ticks since the boot: field 22, counted behind the name in parentheses. */
+/* Start time of a process in clock ticks since the boot: field 22, counted behind the name in parentheses. -ESRCH for a
+ * zombie (field 3): it does nothing any more, even if nobody has asked for its end yet. */
 static int
 read_start_ticks(int32_t pid, uint64_t *ret, struct hq_err *err)
 {
@@ -150,6 +151,9 @@ read_start_ticks(int32_t pid, uint64_t *ret, struct hq_err *err)
     struct hq_str field = HQ_STR_NULL;
     for (int i = 2; i <= 22; i++) {
         (void)hq_str_split(&rest, ' ', &field); /* a short line ends in no number */
+        if (i == 3 && (hq_str_is(field, "Z") || hq_str_is(field, "X"))) {
+            return hq_err_sys(err, -ESRCH, "The process has ended");
+        }
     }
     if (hq_num_u64(field, ret, NULL) < 0) {
         return hq_err_set(err, -EBADMSG, "Cannot read %s: unknown form", path);
