@@ -1,5 +1,6 @@
 /* hqd's queues and allocations as of its last answer. */
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "common/clock.h"
 #include "common/mem.h"
@@ -87,6 +88,10 @@ mirror_clear(struct allocd *a)
 {
     while (!LIST_EMPTY(&a->queues)) {
         queue_free(LIST_FIRST(&a->queues));
+    }
+    for (size_t i = 0; i < REFUSED_DIRS_KEPT; i++) {
+        free(a->refused_dirs[i]);
+        a->refused_dirs[i] = NULL;
     }
 }
 
@@ -203,12 +208,35 @@ mirror_confirmed(struct allocd *a, uint32_t queue, uint32_t number)
     }
 }
 
+/* What a submission that failed left behind: a script, and nothing else of ours. */
+static void
+remove_dir(const char *dir)
+{
+    HQ_AUTO(hq_buf_fini) struct hq_buf path = HQ_BUF_INIT;
+    hq_buf_printf(&path, "%s/hq-submit.sh", dir);
+    (void)unlink(path.ptr); /* it may be gone */
+    (void)rmdir(dir);       /* something of the batch system may be in it: then it stays */
+}
+
+static void
+keep_dir(struct allocd *a, char *dir)
+{
+    char **slot = &a->refused_dirs[a->refused_next++ % REFUSED_DIRS_KEPT];
+    if (*slot != NULL) {
+        remove_dir(*slot);
+    }
+    free(*slot);
+    *slot = dir;
+}
+
 void
 mirror_refused(struct allocd *a, uint32_t queue, uint32_t number)
 {
     struct mirror_queue *q = mirror_queue(a, queue);
     struct mirror_alloc *m = q == NULL ? NULL : mirror_alloc(q, number);
     if (m != NULL && m->state == HQ__ALLOC_STATE__ALLOC_PLANNED) {
+        keep_dir(a, m->dir);
+        m->dir = NULL;
         alloc_free(m);
     }
 }

@@ -23,6 +23,7 @@
 
 #define MANAGERS 2u /* PBS, Slurm */
 #define INCARNATION_BYTES 16u
+#define REFUSED_DIRS_KEPT 20u
 
 enum phase {                   /* of a planned allocation */
              PHASE_UNSURE = 0, /* it may have been submitted by an earlier process: look it up */
@@ -142,6 +143,9 @@ struct allocd {
     bool is_looking[MANAGERS];
     hq_ms next_look_ms[MANAGERS]; /* not before: the batch system did not answer */
     uint32_t look_tries[MANAGERS];
+
+    char *refused_dirs[REFUSED_DIRS_KEPT]; /* of the last failed submissions, for users to look into; older ones go */
+    size_t refused_next;
 
     hq_ms planned_at_ms;
     struct ev_timer timer;

@@ -45,7 +45,7 @@ struct alloc_add_args {
     uint32_t keep_warm;
     struct hq_strv extra;
 };
-#define ALLOC_ADD_OPTS 23
+#define ALLOC_ADD_OPTS 26
 extern const struct hq_opt alloc_add_opts[ALLOC_ADD_OPTS];
 
 struct alloc_queue_args {

@@ -239,6 +239,20 @@ def test_rejected_is_told_and_waits(fake):
     assert [one(fake)["id"]] == fake.batch.live()
 
 
+def test_old_failed_submissions_are_cleaned_up(fake):
+    """The last 20 directories are kept for users to look into. Each resume is a fresh try."""
+    fake.batch.fault(sbatch="reject")
+    add(fake)
+    want(fake)
+    for number in range(1, 24):
+        wait_until(lambda: fake.batch.calls("sbatch")[number - 1:], f"try {number}")
+        wait_until(lambda: fake.status(1)["queues"][0]["submit_fails"] == 1, "the failure")
+        fake.hq("alloc", "resume", 1)
+    queue = fake.instance_dir() / "autoalloc/1"
+    wait_until(lambda: not (queue / "003").exists(), "the oldest ones gone")
+    assert (queue / "020/hq-submit.sh").exists()
+
+
 def test_failed_allocations_pause_the_queue(fake):
     add(fake, "slurm", "--backlog=3")
     want(fake, 9)

@@ -63,6 +63,13 @@ def test_extra_arguments_and_names(slurm, alloc_world):
     assert info["configuration"]["group"] == "a b'c\"d$e`f"
 
 
+def test_older_spellings(alloc_world):
+    alloc_world.hq("alloc", "add", "slurm", "--no-dry-run", "--timelimit=1h", "-w", "2", "--wrap-worker-cmd=nice", "--cpus=1")
+    (queue,) = alloc_world.queues().values()
+    assert (queue["timelimit"], queue["max_workers_per_alloc"]) == (3600, 2)
+    assert "not found" in alloc_world.hq("alloc", "cat", "x", "stdout", check=False).err
+
+
 def test_refused_at_once(alloc_world):
     world = alloc_world
     bad = [("--name=a\nb",), ("--name=a b",), ("--name=x/y",), ("--name=q\"",), ("--", "--nodes=2"), ("--", "-N2"), ("--", "--time=5"),
