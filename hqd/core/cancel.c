@@ -2,7 +2,7 @@
 
 #include "hqd/core/deps.h"
 #include "hqd/core/job.h"
-#include "hqd/core/link.h"
+#include "hqd/core/orders.h"
 #include "hqd/core/owner.h"
 #include "hqd/core/reply.h"
 #include "hqd/core/select.h"
@@ -71,7 +71,7 @@ cancel_rest(struct ctx *ctx, struct job *job, enum record_kind kind)
         collect_page(&r, ix * TASK_PAGE_TASKS, task_page_size(&job->tasks, ix));
     }
     for (size_t i = 0; i < r.worker_count; i++) {
-        link_cancel(ctx->core, r.workers[i], job->id, &r.workers[i]->cancel->r);
+        orders_cancel(ctx->core, r.workers[i], job->id, &r.workers[i]->cancel->r);
         r.workers[i]->cancel = NULL;
     }
     struct record rec = {.kind = kind, .u.tasks_ended = {.job = job->id, .ids = r.ids.r}};

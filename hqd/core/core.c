@@ -7,6 +7,7 @@
 #include "hqd/core/jobreq.h"
 #include "hqd/core/join.h"
 #include "hqd/core/link.h"
+#include "hqd/core/orders.h"
 #include "hqd/core/lost.h"
 #include "hqd/core/reply.h"
 #include "hqd/core/resume.h"
@@ -180,7 +181,7 @@ on_server_stop(struct ctx *ctx, const struct input *in)
     struct core *core = ctx->core;
     for (size_t i = 0; i < core->worker_count; i++) {
         if (core->workers[i]->place == WORKER_HERE) {
-            link_stop(core, core->workers[i], LOST_CONNECTION); /* the server ends, nobody stopped the worker */
+            orders_stop(core, core->workers[i], LOST_CONNECTION); /* the server ends, nobody stopped the worker */
         }
     }
     link_talk(ctx);
@@ -267,7 +268,7 @@ core_next_timer(const struct core *core)
     if (core->quiet_until_ms != 0) {
         at = HQ_MIN(at, core->quiet_until_ms);
     }
-    if (core->is_hungry) {
+    if (core->is_hungry && core->quiet_until_ms == 0 && !core->is_stopping) { /* else no pass would look at it */
         at = HQ_MIN(at, core->steal_at_ms);
     }
     return at;

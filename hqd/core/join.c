@@ -2,6 +2,7 @@
 
 #include "hqd/core/job.h"
 #include "hqd/core/link.h"
+#include "hqd/core/orders.h"
 #include "hqd/core/lost.h"
 #include "hqd/core/news.h"
 #include "hqd/core/worker.h"
@@ -168,7 +169,7 @@ begin(struct ctx *ctx, struct worker *w, const struct input_register *reg)
     w->turn_seq = reg->next_turn_seq - 1;
     w->is_settling = w->held > 0;
     if (w->stopping != LOST_NONE) {
-        link_stop(ctx->core, w, w->stopping);
+        orders_stop(ctx->core, w, w->stopping);
     }
     lost_watch(ctx, w);
     worker_dirty(ctx->core, w);

@@ -1,314 +1,9 @@
 #include "hqd/core/link.h"
 
-#include "common/limits.h"
 #include "common/mem.h"
-#include "hqd/core/job.h"
-#include "hqd/core/submit.h"
+#include "hqd/core/orders.h"
 
 #include <stdlib.h>
-
-#define LINK_ANSWER_BYTES HQ_PAGE_BYTES
-#define STDIN_PART_BYTES (512u << 10)
-#define COMMAND_BYTES 64u /* fields and framing of one command, generous */
-#define RANGE_BYTES 15u
-#define BODIES_SWEEP_MIN 64u
-
-/* ---- queue of commands */
-static struct pending *
-push(struct core *core, struct worker *w, enum command_kind kind, bool is_urgent)
-{
-    struct pending *p = hq_xalloc(sizeof(*p));
-    p->kind = kind;
-    p->bytes = COMMAND_BYTES;
-    *w->out.tail = p;
-    w->out.tail = &p->next;
-    if (is_urgent) {
-        w->out_urgent++;
-        if (!w->is_talking) {
-            w->is_talking = true;
-            hq_xgrow(&core->talkers, &core->talker_cap, core->talker_count + 1, sizeof(struct worker *));
-            core->talkers[core->talker_count++] = w;
-        }
-    }
-    return p;
-}
-
-static void
-free_pending(struct pending *p)
-{
-    hq_ranges_fini(&p->ids);
-    free(p);
-}
-
-static void
-free_list(struct pending_list *l)
-{
-    for (struct pending *p = l->head; p != NULL;) {
-        struct pending *next = p->next;
-        free_pending(p);
-        p = next;
-    }
-    l->head = NULL;
-    l->tail = &l->head;
-}
-
-static void
-free_batch(struct batch *b)
-{
-    free_list(&b->list);
-    free(b);
-}
-
-/* Bodies of jobs that have ended are forgotten now and then, so that neither side collects them for ever. */
-static void
-sweep_bodies(struct core *core, struct worker *w)
-{
-    struct hq_map kept;
-    hq_map_init(&kept, w->bodies.seed);
-    uint64_t key;
-    uint64_t value;
-    uint32_t told = 0;
-    for (size_t it = 0; hq_map_next(&w->bodies, &it, &key, &value);) {
-        uint32_t id = (uint32_t)(key >> 32);
-        const struct job *job = core_job(core, id);
-        if (job != NULL && !job->is_completed) {
-            hq_map_set(&kept, key, value);
-        } else if (id != told) {
-            push(core, w, COMMAND_FORGET_JOB, false)->job = id;
-            told = id;
-        }
-    }
-    hq_map_fini(&w->bodies);
-    w->bodies = kept;
-    w->bodies_sweep_at = 2 * kept.count + BODIES_SWEEP_MIN;
-}
-
-static uint64_t
-desc_bytes(const struct task_desc *d)
-{
-    uint64_t n = d->cwd.len + d->out.path.len + d->err.path.len;
-    for (size_t i = 0; i < d->arg_count; i++) {
-        n += d->args[i].len + 8;
-    }
-    for (size_t i = 0; i < d->env_count; i++) {
-        n += d->env[i].key.len + d->env[i].value.len + 16;
-    }
-    for (size_t i = 0; i < d->request.variant_count; i++) {
-        n += 32 + 64 * d->request.variants[i].entry_count;
-    }
-    return n;
-}
-
-/* What a description's tasks get of the submit's stdin. */
-static struct hq_str
-stdin_of(const struct task_desc *d, const struct submit *s)
-{
-    if (!d->has_stdin || d->stdin_bytes == 0) {
-        return d->has_stdin ? s->stdin_data : HQ_STR_NULL;
-    }
-    return hq_str_sub(s->stdin_data, d->stdin_from, d->stdin_from + d->stdin_bytes);
-}
-
-static void
-push_body(struct core *core, struct worker *w, const struct job *job, uint32_t desc_id)
-{
-    uint64_t key = hq_map_key2(job->id.v, desc_id);
-    if (hq_map_find(&w->bodies, key) != NULL) {
-        return;
-    }
-    if (w->bodies.count >= HQ_MAX(w->bodies_sweep_at, (size_t)BODIES_SWEEP_MIN)) {
-        sweep_bodies(core, w);
-    }
-    hq_map_set(&w->bodies, key, 1);
-    const struct submit *s;
-    const struct task_desc *d = job_desc_by_id(job, desc_id, &s);
-    uint64_t stdin_bytes = stdin_of(d, s).len;
-    for (uint64_t at = 0; at < stdin_bytes; at += STDIN_PART_BYTES) {
-        struct pending *part = push(core, w, COMMAND_STDIN_PART, true);
-        part->job = job->id.v;
-        part->submit_ix = s->ix;
-        part->desc_id = desc_id;
-        part->offset = at;
-        part->bytes += HQ_MIN((uint64_t)STDIN_PART_BYTES, stdin_bytes - at);
-    }
-    struct pending *p = push(core, w, COMMAND_BODY, true);
-    p->job = job->id.v;
-    p->desc_id = desc_id;
-    p->bytes += desc_bytes(d) + s->submit_dir.len + s->stream_dir.len;
-}
-
-static struct pending *
-push_assign(struct core *core, struct worker *w, const struct link_assign *a)
-{
-    struct pending *p = push(core, w, COMMAND_ASSIGN, true);
-    p->job = a->job->id.v;
-    p->desc_id = a->desc_id;
-    p->instance = a->instance;
-    p->variant = a->variant;
-    p->gang_pos = a->is_gang ? a->gang_pos + 1 : 0;
-    return p;
-}
-
-void
-link_assign(struct core *core, struct worker *w, const struct link_assign *a)
-{
-    push_body(core, w, a->job, a->desc_id);
-    const struct submit *s;
-    (void)job_desc_by_id(a->job, a->desc_id, &s);
-    struct pending *p = push_assign(core, w, a);
-    if (s->entry_lens == NULL) {
-        p->ids = idlist_dup(&a->ids);
-        p->bytes += a->ids.count * RANGE_BYTES;
-        return;
-    }
-    /* Entries travel along: cut where an answer would grow too large. */
-    struct hq_ranges_iter it = hq_ranges_iter(&a->ids);
-    for (uint32_t id; hq_ranges_next(&it, &id);) {
-        uint32_t pos;
-        HQ_ASSERT(idset_find(&s->ids, id, &pos));
-        uint64_t bytes = submit_entry(s, pos).len + RANGE_BYTES + 5;
-        if (p->ids.count > 0 && p->bytes + bytes > LINK_ANSWER_BYTES) {
-            p = push_assign(core, w, a);
-        }
-        hq_ranges_add(&p->ids, id, 1, 1);
-        p->bytes += bytes;
-    }
-}
-
-void
-link_retract(struct core *core, struct worker *w, hq_job_id job, uint32_t instance, const struct hq_ranges *ids)
-{
-    struct pending *p = push(core, w, COMMAND_RETRACT, true);
-    p->job = job.v;
-    p->instance = instance;
-    p->ids = idlist_dup(ids);
-    p->bytes += ids->count * RANGE_BYTES;
-}
-
-void
-link_cancel(struct core *core, struct worker *w, hq_job_id job, const struct hq_ranges *ids)
-{
-    struct pending *p = push(core, w, COMMAND_CANCEL, true);
-    p->job = job.v;
-    p->ids = idlist_dup(ids);
-    p->bytes += ids->count * RANGE_BYTES;
-}
-
-void
-link_stop(struct core *core, struct worker *w, enum lost_reason reason)
-{
-    push(core, w, COMMAND_STOP, true)->stop = reason;
-}
-
-/* ---- commands as they leave */
-static struct task_entries
-entries_of(const struct submit *s, const struct hq_ranges *ids, struct hq_arena *arena)
-{
-    uint64_t n = s->entry_lens == NULL ? 0 : hq_ranges_size(ids);
-    if (n == 0) {
-        return (struct task_entries){0};
-    }
-    uint32_t *lens = hq_arena_array(arena, n, sizeof(*lens));
-    size_t bytes = 0;
-    size_t k = 0;
-    uint32_t pos;
-    struct hq_ranges_iter it = hq_ranges_iter(ids);
-    for (uint32_t id; hq_ranges_next(&it, &id); k++) {
-        HQ_ASSERT(idset_find(&s->ids, id, &pos));
-        lens[k] = (uint32_t)submit_entry(s, pos).len;
-        bytes += lens[k];
-    }
-    char *data = hq_arena_alloc(arena, bytes + 1);
-    size_t at = 0;
-    it = hq_ranges_iter(ids);
-    for (uint32_t id; hq_ranges_next(&it, &id);) {
-        HQ_ASSERT(idset_find(&s->ids, id, &pos));
-        struct hq_str e = submit_entry(s, pos);
-        if (e.len > 0) {
-            memcpy(data + at, e.ptr, e.len);
-        }
-        at += e.len;
-    }
-    return (struct task_entries){.lens = lens, .count = k, .data = {.ptr = data, .len = bytes}};
-}
-
-/* False: the task has been canceled since. */
-static bool
-set_hosts(const struct core *core, const struct job *job, uint32_t pos, struct command_assign *a,
-          struct hq_arena *arena)
-{
-    const struct gang *gang = job_gang(job, pos);
-    if (gang == NULL) {
-        return false;
-    }
-    struct hq_str *hosts = hq_arena_array(arena, gang->node_count, sizeof(*hosts));
-    for (uint32_t i = 0; i < gang->node_count; i++) {
-        const struct worker *node = core_worker(core, gang->nodes[i]);
-        hosts[i] = node == NULL ? HQ_STR_NULL : node->config.hostname;
-    }
-    a->node_hosts = hosts;
-    a->node_count = gang->node_count;
-    return true;
-}
-
-/* False: its job or task ended meanwhile, nobody needs the command any more. */
-static bool
-make_command(const struct core *core, const struct pending *p, struct hq_arena *arena, struct command *c)
-{
-    const struct job *job = core_job(core, p->job);
-    const struct submit *s = NULL;
-    const struct task_desc *desc;
-    struct hq_str stdin_data;
-    *c = (struct command){.kind = p->kind};
-    if (job == NULL && (p->kind == COMMAND_BODY || p->kind == COMMAND_ASSIGN || p->kind == COMMAND_STDIN_PART)) {
-        return false;
-    }
-    switch (p->kind) {
-    case COMMAND_BODY:
-        c->u.body.job = job->id;
-        c->u.body.desc_id = p->desc_id;
-        c->u.body.desc = job_desc_by_id(job, p->desc_id, &s);
-        c->u.body.submit_dir = s->submit_dir;
-        c->u.body.stream_dir = s->stream_dir;
-        c->u.body.stdin_bytes = stdin_of(c->u.body.desc, s).len;
-        return true;
-    case COMMAND_ASSIGN:
-        (void)job_desc_by_id(job, p->desc_id, &s);
-        c->u.assign = (struct command_assign){
-            .job = job->id,
-            .desc_id = p->desc_id,
-            .instance = p->instance,
-            .variant = p->variant,
-            .ids = p->ids,
-            .entries = entries_of(s, &p->ids, arena),
-        };
-        return p->gang_pos == 0 || set_hosts(core, job, p->gang_pos - 1, &c->u.assign, arena);
-    case COMMAND_RETRACT:
-    case COMMAND_CANCEL:
-        c->u.tasks = (struct command_tasks){.job = {p->job}, .instance = p->instance, .ids = p->ids};
-        return true;
-    case COMMAND_FORGET_JOB:
-        c->u.forget_job.v = p->job;
-        return true;
-    case COMMAND_STOP:
-        c->u.stop = p->stop;
-        return true;
-    case COMMAND_OVERVIEW:
-        c->u.overview_ms = (hq_ms)p->offset;
-        return true;
-    case COMMAND_STDIN_PART:
-        desc = job_desc_by_id(job, p->desc_id, &s);
-        stdin_data = stdin_of(desc, s);
-        c->u.stdin_part = (struct command_stdin){
-            .job = job->id,
-            .submit = p->submit_ix,
-            .offset = p->offset,
-            .data = hq_str_sub(stdin_data, p->offset, p->offset + STDIN_PART_BYTES),
-        };
-        return true;
-    }
-    return false;
-}
 
 /* Newest turn whose records are on disk. */
 static uint64_t
@@ -346,46 +41,14 @@ link_supersede(struct ctx *ctx, struct worker *w, uint64_t handle)
     link_refuse(ctx, w->id, handle, -EAGAIN, "This turn was sent again.");
 }
 
-/* Assignments wait for the kernel only, so that a start does not wait for the disk. But a job id, or an instance number
- * that a restart made, must be on disk before a worker sees it: after a power cut hqd would give it again. */
-static uint64_t
-needs_commit(const struct core *core, const struct batch *b)
-{
-    uint64_t seq = 0;
-    for (const struct pending *p = b->list.head; p != NULL; p = p->next) {
-        const struct job *job = core_job(core, p->job);
-        const struct submit *s;
-        if (job == NULL || (p->kind != COMMAND_BODY && p->kind != COMMAND_ASSIGN)) {
-            continue;
-        }
-        (void)job_desc_by_id(job, p->desc_id, &s);
-        seq = HQ_MAX(seq, s->seq);
-        if (p->kind == COMMAND_ASSIGN && p->instance > 0) {
-            seq = HQ_MAX(seq, job->restart_seq);
-        }
-    }
-    return seq;
-}
-
-static bool
-has_assign(const struct batch *b)
-{
-    for (const struct pending *p = b->list.head; p != NULL; p = p->next) {
-        if (p->kind == COMMAND_ASSIGN) {
-            return true;
-        }
-    }
-    return false;
-}
-
 static struct turn_answer *
 add_batch_answer(struct ctx *ctx, struct worker *w, const struct batch *b, uint64_t handle)
 {
     struct turn_answer *a = add_answer(ctx, w, handle, EFFECT_AFTER_WRITE);
     /* A worker that gets back a task it has returned must know that the return is on disk: it would say it again after
      * a restart of hqd, of a task that it holds. */
-    bool is_given_again = a->ack_turn_seq < w->returned_turn && has_assign(b);
-    if (is_given_again || needs_commit(ctx->core, b) > ctx->now->committed_seq) {
+    bool is_given_again = a->ack_turn_seq < w->returned_turn && orders_has_assign(b);
+    if (is_given_again || orders_commit_seq(ctx->core, b) > ctx->now->committed_seq) {
         ctx->fx->v[ctx->fx->count - 1].when = EFFECT_AFTER_COMMIT;
         a->ack_turn_seq = w->turn_seq; /* true by then: its records come before this answer */
     }
@@ -403,7 +66,7 @@ give_batch(struct ctx *ctx, struct worker *w, const struct batch *b, uint64_t ha
     struct command *commands = hq_arena_array(arena, n, sizeof(*commands));
     size_t made = 0;
     for (const struct pending *p = b->list.head; p != NULL; p = p->next) {
-        if (make_command(ctx->core, p, arena, &commands[made])) {
+        if (orders_command(ctx->core, p, arena, &commands[made])) {
             made++;
         }
     }
@@ -411,43 +74,6 @@ give_batch(struct ctx *ctx, struct worker *w, const struct batch *b, uint64_t ha
     a->command_seq = b->command_seq;
     a->commands = commands;
     a->command_count = made;
-}
-
-/* Takes commands for one answer out of the queue. */
-static struct batch *
-take_batch(struct worker *w, uint64_t turn_seq)
-{
-    struct batch *b = hq_xalloc(sizeof(*b));
-    b->command_seq = ++w->command_seq;
-    b->turn_seq = turn_seq;
-    b->list.tail = &b->list.head;
-    uint64_t bytes = 0;
-    while (w->out.head != NULL) {
-        struct pending *p = w->out.head;
-        if (b->list.head != NULL && bytes + p->bytes > LINK_ANSWER_BYTES) {
-            break;
-        }
-        bytes += p->bytes;
-        w->out.head = p->next;
-        p->next = NULL;
-        *b->list.tail = p;
-        b->list.tail = &p->next;
-        if (p->kind == COMMAND_RETRACT) {
-            w->retract_seq = b->command_seq;
-        }
-        if (p->kind != COMMAND_FORGET_JOB) {
-            w->out_urgent--;
-        }
-    }
-    if (w->out.head == NULL) {
-        w->out.tail = &w->out.head;
-    }
-    struct batch **end = &w->batches;
-    while (*end != NULL) {
-        end = &(*end)->next;
-    }
-    *end = b;
-    return b;
 }
 
 static struct open_turn
@@ -467,7 +93,7 @@ talk_one(struct ctx *ctx, struct worker *w)
     while (w->open_count > 0 && (w->out_urgent > 0 || w->open_count > 1)) {
         struct open_turn t = shift_open(w);
         if (w->out_urgent > 0) {
-            give_batch(ctx, w, take_batch(w, t.turn_seq), t.handle);
+            give_batch(ctx, w, orders_take(w, t.turn_seq), t.handle);
         } else {
             answer_empty(ctx, w, t.handle);
         }
@@ -484,16 +110,6 @@ link_talk(struct ctx *ctx)
     core->talker_count = 0;
 }
 
-static void
-note_talker(struct core *core, struct worker *w)
-{
-    if (!w->is_talking) {
-        w->is_talking = true;
-        hq_xgrow(&core->talkers, &core->talker_cap, core->talker_count + 1, sizeof(struct worker *));
-        core->talkers[core->talker_count++] = w;
-    }
-}
-
 void
 link_hold(struct ctx *ctx, struct worker *w, uint64_t handle, uint64_t turn_seq)
 {
@@ -502,7 +118,7 @@ link_hold(struct ctx *ctx, struct worker *w, uint64_t handle, uint64_t turn_seq)
     }
     w->open[w->open_count++] = (struct open_turn){.handle = handle, .turn_seq = turn_seq};
     if (w->out_urgent > 0 || w->open_count > 1) {
-        note_talker(ctx->core, w);
+        orders_wake(ctx->core, w);
     }
     link_timer_set(ctx->core, w, TIMER_ANSWER, ctx->now->mono_ms + w->config.heartbeat_ms);
 }
@@ -534,7 +150,7 @@ link_acked(struct worker *w, uint64_t command_seq)
     while (w->batches != NULL && w->batches->command_seq <= command_seq) {
         struct batch *b = w->batches;
         w->batches = b->next;
-        free_batch(b);
+        orders_free_batch(b);
     }
     if (w->is_retracting && w->retract_seq != 0 && w->retract_seq <= command_seq) {
         w->is_retracting = false;
@@ -591,12 +207,12 @@ link_farewell(struct ctx *ctx, struct worker *w, uint64_t handle, uint64_t turn_
 void
 link_clear(struct core *core, struct worker *w)
 {
-    free_list(&w->out);
+    orders_free(&w->out);
     w->out_urgent = 0;
     while (w->batches != NULL) {
         struct batch *b = w->batches;
         w->batches = b->next;
-        free_batch(b);
+        orders_free_batch(b);
     }
     if (w->early != NULL) {
         free(w->early->blob);

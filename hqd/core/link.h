@@ -1,4 +1,4 @@
-/* link.h - what hqd wants to say to a worker: commands queued, sent, acknowledged; turns that wait for an answer.
+/* link.h - turns that wait for an answer, and answers until they are acknowledged.
  *
  * Purpose    a turn is a long poll. The newest turn of a worker is held until there is something to say, a second one
  *            comes or a heartbeat has passed. An answer with commands is kept until the worker says that it has it, and
@@ -9,24 +9,7 @@
 #ifndef HQ_HQD_CORE_LINK_H
 #define HQ_HQD_CORE_LINK_H
 
-#include "hqd/core/idlist.h"
 #include "hqd/core/state.h"
-
-/* ---- commands; they leave with the next answer */
-/* Positions must be of one description and instance. Puts the body in front when the worker lacks it. */
-struct link_assign {
-    struct job *job;
-    uint32_t desc_id;
-    uint32_t instance;
-    uint32_t variant;
-    struct hq_ranges ids;
-    bool is_gang;
-    uint32_t gang_pos;
-};
-void link_assign(struct core *core, struct worker *w, const struct link_assign *a);
-void link_retract(struct core *core, struct worker *w, hq_job_id job, uint32_t instance, const struct hq_ranges *ids);
-void link_cancel(struct core *core, struct worker *w, hq_job_id job, const struct hq_ranges *ids);
-void link_stop(struct core *core, struct worker *w, enum lost_reason reason);
 
 /* ---- turns */
 /* The turn waits for its answer; an older one is answered at the end of the loop turn. */

@@ -3,6 +3,7 @@
 #include "hqd/core/cancel.h"
 #include "hqd/core/job.h"
 #include "hqd/core/link.h"
+#include "hqd/core/orders.h"
 #include "hqd/core/reply.h"
 #include "hqd/core/select.h"
 #include "hqd/core/worker.h"
@@ -131,7 +132,7 @@ order_stop(struct ctx *ctx, struct worker *w, enum lost_reason reason)
 {
     w->stopping = reason;
     w->stop_at_ms = ctx->now->mono_ms + ctx->core->conf.stop_grace_ms;
-    link_stop(ctx->core, w, reason);
+    orders_stop(ctx->core, w, reason);
     link_timer_clear(ctx->core, w, TIMER_IDLE);
     lost_watch(ctx, w);
 }

@@ -183,6 +183,7 @@ class_deactivate(struct core *core, struct cls *cls)
     uint32_t ix = place_of(core, cls);
     HQ_ASSERT(ix < core->active_count && core->active[ix] == cls);
     core->active_count--;
+    core->is_hungry = true; /* what was kept for it may start what others have queued */
     cls->left = 0; /* passes look at `left` of classes that workers have, active or not */
     memmove(&core->active[ix], &core->active[ix + 1], (core->active_count - ix) * sizeof(struct cls *));
 }

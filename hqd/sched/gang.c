@@ -1,7 +1,7 @@
 #include "hqd/sched/gang.h"
 
 #include "hqd/core/job.h"
-#include "hqd/core/link.h"
+#include "hqd/core/orders.h"
 #include "hqd/core/worker.h"
 #include "hqd/sched/fit.h"
 #include "hqd/sched/ready.h"
@@ -94,13 +94,13 @@ start(struct pass *p, struct cls *cls, uint32_t group)
         .worker = {nodes[0]}, .job = job->id, .instance = instance, .ids = ids.r, .nodes = nodes, .node_count = n};
     cls->left--;
     core_emit(ctx, &rec);
-    link_assign(p->core, core_worker(p->core, nodes[0]),
-                &(struct link_assign){.job = job,
-                                      .desc_id = job_desc_id(job, pos),
-                                      .instance = instance,
-                                      .ids = ids.r,
-                                      .is_gang = true,
-                                      .gang_pos = pos});
+    orders_assign(p->core, core_worker(p->core, nodes[0]),
+                  &(struct orders_assign){.job = job,
+                                          .desc_id = job_desc_id(job, pos),
+                                          .instance = instance,
+                                          .ids = ids.r,
+                                          .is_gang = true,
+                                          .gang_pos = pos});
 }
 
 static bool

@@ -1,7 +1,7 @@
 #include "hqd/sched/pass.h"
 
 #include "hqd/core/job.h"
-#include "hqd/core/link.h"
+#include "hqd/core/orders.h"
 #include "hqd/core/lost.h"
 #include "hqd/core/worker.h"
 #include "hqd/sched/class.h"
@@ -95,8 +95,8 @@ struct gift {
     struct job *job;
     uint32_t instance;
     uint32_t variant;
-    struct idlist all;         /* of the record */
-    struct link_assign *parts; /* of the commands: one description each */
+    struct idlist all;           /* of the record */
+    struct orders_assign *parts; /* of the commands: one description each */
     size_t part_count;
     size_t part_cap;
     struct idlist part_ids;
@@ -123,7 +123,7 @@ add_to_gift(struct gift *g, uint32_t pos, uint32_t n)
             end_part(g);
             hq_arena_grow(&g->p->ctx->fx->arena, &g->parts, &g->part_cap, g->part_count + 1, sizeof(*g->parts));
             g->parts[g->part_count++] =
-                (struct link_assign){.job = g->job, .desc_id = desc, .instance = g->instance, .variant = g->variant};
+                (struct orders_assign){.job = g->job, .desc_id = desc, .instance = g->instance, .variant = g->variant};
         }
         job_add_ids(g->job, pos, run, &g->part_ids);
         pos += run;
@@ -140,7 +140,7 @@ send_gift(struct gift *g)
         .worker = g->w->id, .job = g->job->id, .instance = g->instance, .variant = g->variant, .ids = g->all.r};
     core_emit(g->p->ctx, &rec);
     for (size_t i = 0; i < g->part_count; i++) {
-        link_assign(g->p->core, g->w, &g->parts[i]);
+        orders_assign(g->p->core, g->w, &g->parts[i]);
     }
 }
 

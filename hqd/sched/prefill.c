@@ -1,7 +1,7 @@
 #include "hqd/sched/prefill.h"
 
 #include "hqd/core/job.h"
-#include "hqd/core/link.h"
+#include "hqd/core/orders.h"
 #include "hqd/core/worker.h"
 #include "hqd/sched/class.h"
 #include "hqd/sched/fit.h"
@@ -121,7 +121,7 @@ static void
 send_retract(struct retract *r)
 {
     if (r->ids.r.count > 0) {
-        link_retract(r->p->core, r->w, r->job->id, r->instance, &r->ids.r);
+        orders_retract(r->p->core, r->w, r->job->id, r->instance, &r->ids.r);
         r->w->is_retracting = true;
     }
     r->ids = (struct idlist){.arena = &r->p->ctx->fx->arena};
@@ -213,6 +213,26 @@ steal_class(struct pass *p, struct cls *cls)
     }
 }
 
+/* Tasks of the class that a dry worker could start at once. None where the next pass would not place them: kept for a
+ * higher priority, or under a minimal utilization; they would come back, and be asked for again. */
+static uint32_t
+could_start(const struct pass *p, const struct worker *w, const struct cls *cls)
+{
+    int32_t priority;
+    if (!pass_is_open(w) || w->config.min_utilization_x10000 > 0) {
+        return 0;
+    }
+    uint32_t limit = (uint32_t)HQ_MIN(cls->queued, (uint64_t)UINT32_MAX);
+    for (uint32_t k = 0; k < cls->variant_count; k++) {
+        const struct cls_variant *v = &cls->variants[k];
+        uint32_t n = v->need_count == 0 ? 0 : fit_count(v, w->free, w->total, w->res_count, limit);
+        if (n > 0 && !fit_is_blocked(w, cls, k) && fit_time(v, w, p->ctx->now->wall_ms)) {
+            return top_priority(p, w, &priority) && priority > cls->priority ? 0 : n;
+        }
+    }
+    return 0;
+}
+
 /* Sums up what dry workers among `workers` could start of classes that are only queued elsewhere. */
 static bool
 find_dry(struct pass *p, struct worker **workers, size_t count)
@@ -222,16 +242,7 @@ find_dry(struct pass *p, struct worker **workers, size_t count)
         struct cls *cls = p->core->queued_classes[q];
         cls->need = 0;
         for (size_t i = 0; cls->ready == 0 && i < count; i++) {
-            struct worker *w = workers[i];
-            for (uint32_t k = 0; pass_is_open(w) && k < cls->variant_count; k++) {
-                uint32_t limit = (uint32_t)HQ_MIN(cls->queued, (uint64_t)UINT32_MAX);
-                uint32_t n = fit_count(&cls->variants[k], w->free, w->total, w->res_count, limit);
-                if (n > 0 && cls->variants[k].need_count > 0 && !fit_is_blocked(w, cls, k) &&
-                    fit_time(&cls->variants[k], w, p->ctx->now->wall_ms)) {
-                    cls->need += n;
-                    break;
-                }
-            }
+            cls->need += could_start(p, workers[i], cls);
         }
         any = any || cls->need > 0;
     }

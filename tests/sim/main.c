@@ -1,6 +1,7 @@
 /* Simulator: seeds, steps, shrinking of a failure, benchmark.
  *
  *   sim [--seeds N] [--first S] [--steps M]     N worlds of M requests and faults each; a failure is made smaller
+ *   sim --list FILE                             worlds that once failed: lines "seed steps faults", # begins a comment
  *   sim --seed S [--steps M] [--faults BITS] [--verbose]   one world
  *   sim --bench [flow|pass|graph|memory]        lines "name value unit"
  */
@@ -140,6 +141,51 @@ run_seeds(uint64_t first, uint32_t count, uint32_t steps)
     return failed == 0 ? 0 : 1;
 }
 
+/* One line without its end; false at the end of the file. */
+static bool
+read_line(char *line, size_t size, FILE *f)
+{
+    size_t n = 0;
+    int c = fgetc(f);
+    if (c == EOF) {
+        return false;
+    }
+    for (; c != EOF && c != '\n'; c = fgetc(f)) {
+        if (n + 1 < size) {
+            line[n++] = (char)c;
+        }
+    }
+    line[n] = '\0';
+    return true;
+}
+
+static int
+run_list(const char *path)
+{
+    FILE *f = fopen(path, "r");
+    char line[256];
+    int failed = 0;
+    int count = 0;
+    if (f == NULL) {
+        (void)fprintf(stderr, "%s: %s\n", path, hq_err_os(-errno));
+        return 2;
+    }
+    while (read_line(line, sizeof(line), f)) {
+        char *at = line;
+        struct run run = {.seed = strtoull(at, &at, 10)};
+        if (at == line) {
+            continue; /* a comment */
+        }
+        run.steps = (uint32_t)strtoull(at, &at, 10);
+        run.faults = (uint32_t)strtoull(at, &at, 10);
+        failed += fails(&run, true);
+        count++;
+    }
+    (void)fclose(f);
+    (void)printf("sim: list=%d failed=%d\n", count, failed);
+    return failed == 0 && count > 0 ? 0 : 1;
+}
+
 static uint64_t
 number(int argc, char **argv, int *i)
 {
@@ -161,6 +207,8 @@ main(int argc, char **argv)
         struct hq_str arg = hq_str_from(argv[i]);
         if (hq_str_is(arg, "--bench")) {
             return bench_run(i + 1 < argc ? argv[i + 1] : NULL);
+        } else if (hq_str_is(arg, "--list") && i + 1 < argc) {
+            return run_list(argv[i + 1]);
         } else if (hq_str_is(arg, "--verbose")) {
             one.is_verbose = true;
         } else if (hq_str_is(arg, "--seeds")) {

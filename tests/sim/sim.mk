@@ -7,4 +7,5 @@ SIM_SEEDS ?= 60
 SIM_STEPS ?= 150
 .PHONY: sim
 sim: $(BUILD)/sim/sim ## run the simulator from fixed seeds
+	$< --list tests/sim/seeds.txt
 	$< --seeds $(SIM_SEEDS) --steps $(SIM_STEPS)

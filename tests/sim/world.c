@@ -13,7 +13,7 @@
 
 #define WALL_START_MS 1700000000000
 #define COMMIT_MS_MAX 30
-#define INVARIANT_TASKS_MAX 20000u /* larger worlds are checked now and then */
+#define EVENTS_AT_ONCE_MAX 100000u /* within one ms */
 
 /* ---- time */
 void
@@ -29,8 +29,14 @@ world_at(struct world *w, hq_ms at_ms, world_fn fn, void *ctx, uint64_t arg)
 void
 world_run(struct world *w, hq_ms until_ms)
 {
+    uint32_t at_once = 0;
     while (!world_failed(w) && hq_heap_top_key(&w->events, INT64_MAX) <= until_ms) {
-        w->now_ms = hq_heap_top_key(&w->events, 0);
+        hq_ms at_ms = hq_heap_top_key(&w->events, 0);
+        at_once = at_ms == w->now_ms ? at_once + 1 : 0;
+        w->now_ms = at_ms;
+        if (at_once > EVENTS_AT_ONCE_MAX) {
+            world_fail(w, "time stands still: a timer is always due");
+        }
         struct world_event *e = HQ_CONTAINER(hq_heap_pop(&w->events), struct world_event, heap);
         e->fn(w, e->ctx, e->arg);
         free(e);

@@ -206,6 +206,31 @@ a_higher_priority_clears_queues(void **state)
     rig_fini(&r);
 }
 
+/* What is kept for a higher priority steals nothing: it would be given back and asked for again, without end. */
+static void
+kept_workers_do_not_steal(void **state)
+{
+    (void)state;
+    struct rig r;
+    rig_init(&r);
+    add_worker(&r, "cpus=2");
+    rig_array(&r, &(struct rig_job){.count = 4});
+    rig_schedule(&r);
+    rig_turn(&r, 1, "start 1@0-1");
+    rig_worker(&r, "cpus=4 gpus=1", NULL);
+    rig_array(&r, &(struct rig_job){.request = rig_two(&r, "cpus", 3, "gpus", 1), .priority = 5});
+    rig_turn(&r, 2, "");
+    rig_schedule(&r); /* three of four cpus */
+    rig_array(&r, &(struct rig_job){.request = rig_two(&r, "cpus", 4, "gpus", 1), .priority = 5});
+    rig_clear(&r);
+    for (int i = 0; i < 10; i++) {
+        rig_schedule(&r);
+        rig_wait(&r, 10);
+    }
+    assert_false(rig_saw(&r, "retract"));
+    rig_fini(&r);
+}
+
 /* A queued task takes the place of one of its class that ended; others wait for the sums. */
 static void
 queued_ones_follow_on(void **state)
@@ -230,10 +255,15 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(depth_follows_what_was_measured),        cmocka_unit_test(rate_is_taken_over_time),
-        cmocka_unit_test(instant_tasks_travel_in_hundreds),       cmocka_unit_test(shares_what_is_left),
-        cmocka_unit_test(a_dry_worker_gets_what_another_returns), cmocka_unit_test(short_queues_stay),
-        cmocka_unit_test(a_higher_priority_clears_queues),        cmocka_unit_test(queued_ones_follow_on),
+        cmocka_unit_test(depth_follows_what_was_measured),
+        cmocka_unit_test(rate_is_taken_over_time),
+        cmocka_unit_test(instant_tasks_travel_in_hundreds),
+        cmocka_unit_test(shares_what_is_left),
+        cmocka_unit_test(a_dry_worker_gets_what_another_returns),
+        cmocka_unit_test(short_queues_stay),
+        cmocka_unit_test(a_higher_priority_clears_queues),
+        cmocka_unit_test(kept_workers_do_not_steal),
+        cmocka_unit_test(queued_ones_follow_on),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
