@@ -10,7 +10,8 @@ import pytest
 
 from harness import BIN, REPO
 
-FILES = ("01-server", "02-submit", "03-job", "04-task", "05-jobfile", "06-states", "11-alloc", "12-progress", "13-placeholders")
+FILES = ("01-server", "02-submit", "03-job", "04-task", "05-jobfile", "06-states", "07-worker", "08-env", "09-stream", "10-journal",
+         "11-alloc", "12-progress", "13-placeholders")
 UNEXPLAINED = 0.03  # of all: times and machines differ
 STALE = 20  # listed exchanges that are the same here: some depend on time or on the machine
 OURS = re.escape((REPO / "VERSION").read_text().strip())
