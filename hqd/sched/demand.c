@@ -114,10 +114,15 @@ imagine(struct demand *d, const struct alloc_queue *q, uint32_t number)
     return w;
 }
 
+/* What the queue may have waiting, and what has started and not come yet: hq-allocd takes those off. */
 static uint32_t
 possible_workers(const struct alloc_queue *q)
 {
     uint64_t n = (uint64_t)q->params.backlog * q->params.max_workers_per_alloc;
+    for (size_t i = 0; i < q->alloc_count; i++) {
+        const struct allocation *a = q->allocs[i];
+        n += a->state == ALLOC_RUNNING && a->connected < a->worker_count ? a->worker_count - a->connected : 0;
+    }
     return (uint32_t)HQ_MIN(n, (uint64_t)DEMAND_WORKERS_MAX);
 }
 
