@@ -420,7 +420,7 @@ end_task(struct core *core, struct job *job, uint32_t pos, enum task_event event
         (void)ready_remove(core, job_node(job, pos), pos, 1);
     }
     count_left(job, state);
-    page_state(page)[at] = next;
+    page_state(page)[at] = (unsigned char)next;
     return true;
 }
 

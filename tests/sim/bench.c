@@ -1,4 +1,5 @@
-/* The core alone: instant tasks through submit, assign, start and finish; passes; graphs; memory. */
+/* The core alone: instant tasks through submit, assign, start and finish; passes; graphs; memory.
+ * All times are CPU time of this thread: what else runs on the machine does not count. */
 #include "tests/sim/bench.h"
 
 #include "hqd/core/core.h"
@@ -48,7 +49,7 @@ static int64_t
 now_ns(void)
 {
     struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
     return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
 }
 
@@ -218,6 +219,8 @@ print(const char *name, double value, const char *unit)
 }
 
 /* ---- flow */
+static uint32_t end_one_each(struct bench *b, uint32_t turns_per_loop);
+
 static void
 run_to_end(struct bench *b, uint64_t tasks)
 {
@@ -257,6 +260,24 @@ flow(uint32_t workers, uint32_t tasks)
     bench_fini(&b);
 }
 
+/* The worst case for messages: each turn tells of one task. */
+static void
+singles(uint32_t workers, uint32_t tasks)
+{
+    struct bench b;
+    bench_init(&b, workers, SLOTS);
+    b.only_job = 1;
+    submit_array(&b, tasks, HQ_AMOUNT_ONE, 0);
+    schedule(&b);
+    int64_t begin_ns = now_ns();
+    uint64_t ended = 0;
+    while (ended < tasks) {
+        ended += end_one_each(&b, TURNS_PER_LOOP);
+    }
+    print("core_tasks_one_a_turn_1000_workers", tasks / ((double)(now_ns() - begin_ns) / 1e9), "tasks/s");
+    bench_fini(&b);
+}
+
 static void
 memory(void)
 {
@@ -276,7 +297,7 @@ memory(void)
 /* ---- one pass over many classes */
 /* One task of the job ends on each worker that has one. */
 static uint32_t
-end_one_each(struct bench *b)
+end_one_each(struct bench *b, uint32_t turns_per_loop)
 {
     uint32_t ended = 0;
     for (uint32_t i = 0; i < b->worker_count; i++) {
@@ -302,8 +323,11 @@ end_one_each(struct bench *b)
             memmove(w->ids.r.v, w->ids.r.v + 1, w->ids.r.count * sizeof(*w->ids.r.v));
         }
         step(b, &in);
-        ended++;
+        if (++ended % turns_per_loop == 0) {
+            schedule(b);
+        }
     }
+    schedule(b);
     return ended;
 }
 
@@ -324,8 +348,7 @@ passes(void)
     b.passes = 0;
     uint64_t ended = 0;
     for (int round = 0; round < 10; round++) {
-        ended += end_one_each(&b);
-        schedule(&b);
+        ended += end_one_each(&b, UINT32_MAX);
     }
     print("core_pass_1000x20", (double)b.pass_ns / (double)b.passes, "ns");
     print("core_pass_workers_looked_at", (double)ended / (double)b.passes, "workers");
@@ -389,6 +412,7 @@ bench_run(const char *only)
         flow(10, 2000000);
         flow(100, 4000000);
         flow(1000, 4000000);
+        singles(1000, 1000000);
     }
     if (wants(only, "pass")) {
         passes();

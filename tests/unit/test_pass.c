@@ -21,7 +21,7 @@ submit_jobs(struct rig *r, const char *text)
         (void)hq_str_split(&rest, ' ', &word);
         char *spec = hq_str_dupz(word);
         char *at = NULL;
-        struct rig_job j = {.priority = (int32_t)strtol(spec, &at, 10), .count = 1};
+        struct rig_job j = {.priority = (int32_t)strtoul(spec, &at, 10), .count = 1};
         assert_int_equal(*at, ':');
         double cpus = at[1] == '*' ? -1 : strtod(at + 1, &at);
         at = at[0] == ':' ? at + 2 : at;

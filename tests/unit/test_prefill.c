@@ -7,6 +7,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -98,8 +99,9 @@ instant_tasks_travel_in_hundreds(void **state)
         char news[64];
         struct hq_buf dump = HQ_BUF_INIT;
         query_dump(r.core, true, &dump);
-        unsigned held = 0;
-        assert_int_equal(sscanf(strstr(dump.ptr, " held="), " held=%u", &held), 1);
+        const char *at = strstr(dump.ptr, " held=");
+        assert_non_null(at);
+        uint32_t held = (uint32_t)strtoul(at + 6, NULL, 10);
         hq_buf_fini(&dump);
         largest = HQ_MAX(largest, held);
         r.duration_ms = 1;
