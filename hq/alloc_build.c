@@ -171,11 +171,10 @@ const struct hq_opt alloc_add_opts[ALLOC_ADD_OPTS] = {
      .parse = hq_opt_u32,
      .at = A(keep_warm),
      .help = "Workers that are there whatever the demand; none unless given."},
-    {.name = "timelimit",
-     .parse = hq_opt_span,
-     .at = A(time_limit_ms),
-     .flags = HQ_OPT_OLD,
-     .instead = "--time-limit"},
+    {.name = "compact",
+     .at = A(compact),
+     .help = "Gathers work on the workers with the least time left, so that others go idle and are given back."},
+    {.name = "timelimit", .parse = hq_opt_span, .at = A(time_limit_ms), .flags = HQ_OPT_OLD, .instead = "--time-limit"},
     {.name = "workers-per-alloc",
      .short_name = 'w',
      .parse = parse_positive,
@@ -474,6 +473,7 @@ alloc_build(Hq__AllocParams *ret, const struct alloc_add_args *a, bool is_pbs, s
     ret->worker_wrap_cmd = bytes_of(a->wrap_cmd);
     ret->lead_time_ms = (uint64_t)a->lead_time_ms;
     ret->keep_warm = a->keep_warm;
+    ret->is_compact = a->compact;
     ret->n_additional_args = a->extra.count;
     ret->additional_args = hq_arena_array(arena, a->extra.count, sizeof *ret->additional_args);
     for (size_t i = 0; i < a->extra.count; i++) {

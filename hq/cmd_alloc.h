@@ -43,9 +43,10 @@ struct alloc_add_args {
     bool no_dry_run;
     int64_t lead_time_ms; /* 0 = off */
     uint32_t keep_warm;
+    bool compact;
     struct hq_strv extra;
 };
-#define ALLOC_ADD_OPTS 26
+#define ALLOC_ADD_OPTS 27
 extern const struct hq_opt alloc_add_opts[ALLOC_ADD_OPTS];
 
 struct alloc_queue_args {

@@ -69,6 +69,7 @@ conv_in_alloc_params(const Hq__AllocParams *m, struct hq_arena *arena, struct al
                              .max_worker_count = m->max_worker_count,
                              .min_utilization_x10000 = m->min_utilization,
                              .keep_warm = m->keep_warm,
+                             .is_compact = m->is_compact != 0,
                              .name = conv_str(m->name),
                              .additional_arg_count = m->n_additional_args,
                              .worker_arg_count = m->n_worker_args,
@@ -129,6 +130,7 @@ conv_out_alloc_params(const struct alloc_params *p, struct hq_arena *arena)
     m->worker_time_limit_ms = (uint64_t)p->worker_time_limit_ms;
     m->lead_time_ms = (uint64_t)p->lead_time_ms;
     m->keep_warm = p->keep_warm;
+    m->is_compact = p->is_compact;
     return m;
 }
 

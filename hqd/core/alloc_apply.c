@@ -248,6 +248,7 @@ apply_queued(struct core *core, struct alloc_queue *q, struct allocation *a, con
         struct worker *w = core->workers[i];
         if (is_of(w, q, a) && w->alloc_queue == 0 && w->registered_ms >= a->planned_ms) {
             w->alloc_queue = q->id.v;
+            w->is_compact = q->params.is_compact;
             w->alloc_number = a->number;
             a->connected++;
             core->alloc->is_check_due = true;
@@ -375,6 +376,7 @@ attach(struct core *core, struct worker *w)
         for (size_t k = q->alloc_count; k > 0; k--) { /* ids are used again: the newest one */
             if (is_of(w, q, q->allocs[k - 1])) {
                 w->alloc_queue = q->id.v;
+                w->is_compact = q->params.is_compact;
                 w->alloc_number = q->allocs[k - 1]->number;
                 return;
             }

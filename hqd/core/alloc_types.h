@@ -20,6 +20,7 @@ struct alloc_params {
     uint32_t max_worker_count; /* 0 = no limit */
     uint32_t min_utilization_x10000;
     uint32_t keep_warm;
+    bool is_compact; /* work gathers on the workers with the least life left */
     struct hq_str name;
     const struct hq_str *additional_args;
     size_t additional_arg_count;

@@ -302,6 +302,7 @@ struct worker {
     bool is_root;
     uint32_t alloc_queue; /* allocation it came from; 0 = none of ours */
     uint32_t alloc_number;
+    bool is_compact; /* of a queue whose work gathers where the least life is left */
     /* link */
     bool is_dirty;             /* something there was freed or changed: the next pass looks at it */
     bool is_talking;           /* in core->talkers */

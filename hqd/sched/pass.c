@@ -5,6 +5,7 @@
 #include "hqd/core/lost.h"
 #include "hqd/core/worker.h"
 #include "hqd/sched/class.h"
+#include "hqd/sched/fit.h"
 #include "hqd/sched/gang.h"
 #include "hqd/sched/plan.h"
 #include "hqd/sched/prefill.h"
@@ -36,6 +37,12 @@ cmp_worker(const void *pa, const void *pb)
     bool b_last = b->config.min_utilization_x10000 > 0;
     if (a_last != b_last) {
         return a_last ? 1 : -1;
+    }
+    /* What costs nothing first; then where the least life is left to pay for, so that others go idle and end. */
+    hq_wall_ms a_end_ms = a->is_compact ? fit_life_end_ms(a) : 0;
+    hq_wall_ms b_end_ms = b->is_compact ? fit_life_end_ms(b) : 0;
+    if (a_end_ms != b_end_ms) {
+        return a_end_ms < b_end_ms ? -1 : 1;
     }
     return a->id.v < b->id.v ? -1 : a->id.v > b->id.v;
 }

@@ -335,6 +335,21 @@ def test_killed_again_and_again(fake):
     wait_until(lambda: not fake.batch.live(), "no job left", 40)
 
 
+@pytest.mark.parametrize("option, place", [("--compact", 1), ("--max-worker-count=2", 0)])
+def test_compact(fake, option, place):
+    """Less work than nodes: it goes where the least time is left, when asked for; else to the oldest worker."""
+    add(fake, "slurm", "--backlog=2", option)
+    first = want(fake, 2)
+    wait_until(lambda: len(fake.allocs()) == 2, "two allocations")
+    for number, limit in zip(sorted(fake.allocs()), ("3h", "1h")):
+        fake.start_worker("--cpus=4", f"--time-limit={limit}", env={"SLURM_JOB_ID": number})
+    assert fake.wait_job(first)["finished"] == 2
+    for _ in range(3):  # one after another: both workers are idle each time
+        job = want(fake, 1)
+        assert fake.wait_job(job)["finished"] == 1
+        assert fake.task(job, 1)["worker"] == (1, 2)[place]
+
+
 # ---- PBS
 def test_pbs_life(fake):
     add(fake, "pbs")
