@@ -4,7 +4,8 @@
 
 #include <yaml.h>
 
-#define TABLE_KEYS_MAX 10000u /* each is compared with all before it */
+#define TABLE_KEYS_MAX 10000u     /* each is compared with all before it */
+#define ALIASED_NODES_MAX 100000u /* a few aliases of aliases are millions of values */
 
 struct reader {
     yaml_document_t yaml;
@@ -12,6 +13,7 @@ struct reader {
     struct hq_arena *arena;
     struct hq_err *err;
     size_t nodes;
+    size_t nodes_max; /* without aliases a value is a byte at least */
     size_t depth;
 };
 
@@ -128,7 +130,7 @@ read_node(struct reader *r, int index, struct doc_node **ret)
     struct doc_node *n = hq_arena_alloc(r->arena, sizeof *n);
     n->at = at_of(y->start_mark, y->end_mark);
     *ret = n;
-    if (++r->nodes > DOC_NODES_MAX) {
+    if (++r->nodes > r->nodes_max) {
         return doc_error(r->err, r->doc, n->at, "too many values");
     }
     if (y->type == YAML_SCALAR_NODE) {
@@ -157,6 +159,7 @@ doc_parse_yaml(struct doc *ret, struct hq_str text, struct hq_arena *arena, stru
 {
     struct doc d = {.language = "YAML", .text = text};
     struct reader r = {.doc = &d, .arena = arena, .err = err};
+    r.nodes_max = HQ_MIN(HQ_MAX(text.len, (size_t)ALIASED_NODES_MAX), (size_t)DOC_NODES_MAX);
     yaml_parser_t parser;
     if (yaml_parser_initialize(&parser) == 0) {
         return hq_err_set(err, -ENOMEM, "Out of memory");

@@ -182,6 +182,7 @@ test_no_toml(void **state)
         {"name = \n", "TOML parse error at line 1, column 8\n"},
         {"[[task]]\ncommand=[\"true\"\nid=1\n", "TOML parse error at line 3, column 1\n"},
         {"a=1\na=2\n", "TOML parse error at line 2"},
+        {"[[@[task]]\n", "TOML parse error at line 1, column 3\n"}, /* the library asserts that no such key comes */
         {"a=\"\xff\"\n", "TOML parse error at line 1, column 3\n"},
     };
     for (size_t ix = 0; ix < HQ_ARRAY_LEN(rows); ix++) {
