@@ -179,3 +179,6 @@ def test_lost_worker_that_returns(server):
     assert server.wait_job(job)["finished"] == 1
     assert server.task(job)["worker"] == 2
     assert [line.split()[1] for line in runs_file.read_text().splitlines()] == ["0", "1"]
+    # Several heartbeats later it is still the same: its new turns count from the first one on.
+    server.hq("submit", "--wait", "--array=1-40", "sleep", "0.1")
+    assert sorted(server.workers()) == [1, 2, 3] and server.running_workers() == [2, 3]
