@@ -8,7 +8,7 @@ import subprocess
 import tempfile
 import time
 
-READY_S = 30.0
+LOAD_BEFORE = os.getloadavg()[0]
 
 
 def cpu_seconds(pid):
@@ -158,4 +158,5 @@ def machine(build):
     return [("processor", first("/proc/cpuinfo", "model name")), ("cores", str(len(os.sched_getaffinity(0)))),
             ("memory", first("/proc/meminfo", "MemTotal")), ("system", first("/etc/os-release", "PRETTY_NAME")),
             ("kernel", platform.release()), ("compiler", compiler), ("version", f"{version}, commit {commit}"),
+            ("load before", f"{LOAD_BEFORE:.1f} (what else ran; above 0.5 the rows with real processes and wall time suffer)"),
             ("measured", time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()))]
