@@ -62,6 +62,9 @@ fault_step(struct world *w)
         w->disk_bad_until_ms = w->now_ms + hq_rng_between(&w->rng, 10, 6000);
     } else if (dice < 26) {
         add_node(w);
+    } else if (dice < 29 && (w->faults & FAULT_STOP) != 0 && w->core != NULL) {
+        world_stop_hqd(w);
+        world_at(w, w->now_ms + hq_rng_between(&w->rng, 1, 9000), restart, NULL, 0);
     }
 }
 

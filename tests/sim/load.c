@@ -145,6 +145,27 @@ load_on_reply(struct world *w, uint64_t id, const struct reply *reply)
 }
 
 /* ---- what is asked for */
+/* A second variant, a time request, a weight. */
+static void
+enrich(struct world *w, struct hq_request *q, struct hq_arena *arena)
+{
+    if (world_chance(w, 1, 4)) {
+        struct hq_variant *v = hq_arena_array(arena, 2, sizeof(*v));
+        struct hq_request_entry *e = hq_arena_alloc(arena, sizeof(*e));
+        *e = (struct hq_request_entry){.name = HQ_STR("cpus"), .amount = 4 * HQ_AMOUNT_ONE};
+        v[0] = q->variants[0];
+        v[1] = (struct hq_variant){.entries = e, .entry_count = 1, .weight_x10000 = 20000};
+        q->variants = v;
+        q->variant_count = 2;
+    }
+    if (world_chance(w, 1, 5)) {
+        q->variants[0].min_time_ms = hq_rng_between(&w->rng, 100, 30000);
+    }
+    if (world_chance(w, 1, 6)) {
+        q->variants[0].weight_x10000 = 1 + hq_rng_below(&w->rng, 30000);
+    }
+}
+
 static struct hq_request *
 random_cpus(struct world *w, struct hq_arena *arena)
 {
@@ -163,6 +184,9 @@ random_cpus(struct world *w, struct hq_arena *arena)
         amount = HQ_AMOUNT_ONE / 2;
     }
     q->variants[0].entries[0] = (struct hq_request_entry){.name = HQ_STR("cpus"), .amount = amount};
+    if ((w->faults & LOAD_RICH) != 0) {
+        enrich(w, q, arena);
+    }
     return q;
 }
 
@@ -276,6 +300,34 @@ fill_graph(struct world *w, struct request *r, struct submit_part *part, struct 
     r->in.u.submit.is_graph = true;
 }
 
+/* The ids of an array, and their entries, in two parts as a large upload would bring them. */
+static void
+split_parts(struct world *w, struct request *r)
+{
+    struct input_submit *s = &r->in.u.submit;
+    struct submit_part *two = hq_arena_array(&r->arena, 2, sizeof(*two));
+    struct submit_part whole = s->parts[0];
+    size_t half = whole.ids.count / 2;
+    two[0] = (struct submit_part){.descs = whole.descs, .desc_count = whole.desc_count};
+    two[0].ids = (struct hq_ranges){.v = whole.ids.v, .count = half};
+    two[1].ids = (struct hq_ranges){.v = whole.ids.v + half, .count = whole.ids.count - half};
+    if (whole.entries.count > 0) {
+        size_t n = (size_t)hq_ranges_size(&two[0].ids);
+        size_t bytes = 0;
+        for (size_t i = 0; i < n; i++) {
+            bytes += whole.entries.lens[i];
+        }
+        two[0].entries = (struct task_entries){
+            .lens = whole.entries.lens, .count = n, .data = hq_str_sub(whole.entries.data, 0, bytes)};
+        two[1].entries = (struct task_entries){.lens = whole.entries.lens + n,
+                                               .count = whole.entries.count - n,
+                                               .data = hq_str_sub(whole.entries.data, bytes, whole.entries.data.len)};
+    }
+    s->parts = two;
+    s->part_count = 2;
+    s->upload_id = hq_rng_u64(&w->rng) | 1;
+}
+
 static void
 ask_submit(struct world *w, struct sim_job *to)
 {
@@ -292,6 +344,9 @@ ask_submit(struct world *w, struct sim_job *to)
         fill_graph(w, r, part, to);
     } else {
         fill_array(w, r, part, to);
+    }
+    if ((w->faults & LOAD_RICH) != 0 && !s->is_graph && part->ids.count > 1) {
+        split_parts(w, r);
     }
     ask(w, r, 0);
 }

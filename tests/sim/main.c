@@ -2,7 +2,7 @@
  *
  *   sim [--seeds N] [--first S] [--steps M]     N worlds of M requests and faults each; a failure is made smaller
  *   sim --list FILE                             worlds that once failed: lines "seed steps faults", # begins a comment
- *   sim --seed S [--steps M] [--faults BITS] [--verbose]   one world
+ *   sim --seed S [--steps M] [--faults BITS] [--workers N] [--verbose]   one world
  *   sim --bench [flow|pass|graph|memory]        lines "name value unit"
  */
 #include "tests/sim/bench.h"
@@ -19,11 +19,13 @@
 #define HEAL_MS_MAX 1200000 /* of virtual time until everything has ended */
 #define SEEDS_DEFAULT 40
 #define STEPS_DEFAULT 120
+#define WORKERS_DEFAULT 3
 
 struct run {
     uint64_t seed;
     uint32_t steps;
     uint32_t faults;
+    uint32_t workers; /* at the start */
     bool is_verbose;
 };
 
@@ -49,7 +51,7 @@ run_world(const struct run *run, bool is_told)
     struct world w;
     world_init(&w, run->seed, run->faults);
     w.is_verbose = run->is_verbose;
-    for (uint32_t i = 0; i < 3; i++) {
+    for (uint32_t i = 0; i < run->workers; i++) {
         node_add(&w, 1 + (uint32_t)hq_rng_below(&w.rng, 6), "default");
     }
     for (uint32_t i = 0; i < run->steps && !world_failed(&w); i++) {
@@ -126,7 +128,10 @@ run_seeds(uint64_t first, uint32_t count, uint32_t steps)
     int failed = 0;
     for (uint64_t seed = first; seed < first + count; seed++) {
         /* Each seed breaks other things, some nothing at all. */
-        struct run run = {.seed = seed, .steps = steps, .faults = (uint32_t)(seed * 2654435761u >> 7) & FAULT_ALL};
+        struct run run = {.seed = seed,
+                          .steps = steps,
+                          .workers = WORKERS_DEFAULT,
+                          .faults = (uint32_t)(seed * 2654435761u >> 7) & FAULT_ALL};
         if (!fails(&run, true)) {
             continue;
         }
@@ -172,7 +177,7 @@ run_list(const char *path)
     }
     while (read_line(line, sizeof(line), f)) {
         char *at = line;
-        struct run run = {.seed = strtoull(at, &at, 10)};
+        struct run run = {.seed = strtoull(at, &at, 10), .workers = WORKERS_DEFAULT};
         if (at == line) {
             continue; /* a comment */
         }
@@ -199,7 +204,7 @@ number(int argc, char **argv, int *i)
 int
 main(int argc, char **argv)
 {
-    struct run one = {.steps = STEPS_DEFAULT, .faults = FAULT_ALL};
+    struct run one = {.steps = STEPS_DEFAULT, .faults = FAULT_ALL, .workers = WORKERS_DEFAULT};
     uint64_t first = 1;
     uint32_t seeds = SEEDS_DEFAULT;
     bool is_one = false;
@@ -217,6 +222,8 @@ main(int argc, char **argv)
             first = number(argc, argv, &i);
         } else if (hq_str_is(arg, "--steps")) {
             one.steps = (uint32_t)number(argc, argv, &i);
+        } else if (hq_str_is(arg, "--workers")) {
+            one.workers = (uint32_t)number(argc, argv, &i);
         } else if (hq_str_is(arg, "--faults")) {
             one.faults = (uint32_t)number(argc, argv, &i);
         } else if (hq_str_is(arg, "--seed")) {

@@ -91,7 +91,7 @@ struct node {
     struct hq_map bodies; /* job, desc -> cpus */
     hq_ms cut_until_ms;
     bool is_pump_due;
-    uint32_t stop_tries;
+    hq_ms time_limit_ms; /* 0 = none */
 };
 
 /* ---- tasks and their fate */
@@ -431,6 +431,7 @@ config_of(const struct node *n, struct hq_arena *arena)
     return (struct worker_config){.hostname = hq_str_from(n->name),
                                   .group = hq_str_from(n->group),
                                   .heartbeat_ms = HEARTBEAT_MS,
+                                  .time_limit_ms = n->time_limit_ms,
                                   .pools = {.v = pool, .count = 1}};
 }
 
@@ -561,11 +562,12 @@ assign(struct node *n, const struct reply_command *c)
             }
         }
         hq_xgrow(&n->held, &n->held_cap, n->held_count + 1, sizeof(*n->held));
-        n->held[n->held_count++] = (struct held){.job = c->job,
-                                                 .task = id,
-                                                 .instance = c->instance,
-                                                 .variant = c->variant,
-                                                 .cpus_x10000 = c->node_count > 0 ? 0 : (uint32_t)*cpus};
+        n->held[n->held_count++] =
+            (struct held){.job = c->job,
+                          .task = id,
+                          .instance = c->instance,
+                          .variant = c->variant,
+                          .cpus_x10000 = c->node_count > 0 ? 0 : (uint32_t)(*cpus >> 32 * c->variant)};
     }
 }
 
@@ -625,7 +627,7 @@ carry_out(struct node *n, const struct reply *r)
         const struct reply_command *c = &r->commands[i];
         switch (c->kind) {
         case COMMAND_BODY:
-            hq_map_set(&n->bodies, hq_map_key2(c->job, c->desc_id), c->cpus_x10000);
+            hq_map_set(&n->bodies, hq_map_key2(c->job, c->desc_id), hq_map_key2(c->cpus_x10000[1], c->cpus_x10000[0]));
             break;
         case COMMAND_ASSIGN:
             assign(n, c);
@@ -763,6 +765,18 @@ on_tick(struct world *w, void *ctx, uint64_t arg)
     }
 }
 
+static void
+on_time_limit(struct world *w, void *ctx, uint64_t arg)
+{
+    struct node *n = ctx;
+    (void)arg;
+    if (n->state == NODE_IN) {
+        leave(n, LOST_TIME_LIMIT);
+    } else if (n->state == NODE_JOINING) {
+        node_kill(w, n, true);
+    }
+}
+
 struct node *
 node_add(struct world *w, uint32_t cpus, const char *group)
 {
@@ -777,6 +791,10 @@ node_add(struct world *w, uint32_t cpus, const char *group)
     hq_map_init(&n->bodies, w->seed);
     hq_xgrow(&w->nodes, &w->node_cap, w->node_count + 1, sizeof(struct node *));
     w->nodes[w->node_count++] = n;
+    if ((w->faults & LOAD_RICH) != 0 && !w->is_healing && world_chance(w, 1, 3)) {
+        n->time_limit_ms = hq_rng_between(&w->rng, 2000, 60000);
+        world_at(w, w->now_ms + n->time_limit_ms, on_time_limit, n, 0);
+    }
     begin_join(n);
     world_at(w, w->now_ms + TICK_MS, on_tick, n, 0);
     return n;

@@ -27,8 +27,10 @@ enum fault_kind {
     FAULT_KILL = 1 << 2,   /* hqd is killed and started again */
     FAULT_HOST = 1 << 3,   /* hqd's host loses power */
     FAULT_DISK = 1 << 4,   /* the journal can't be written for a while */
+    FAULT_STOP = 1 << 5,   /* hqd ends orderly and is started again */
+    LOAD_RICH = 1 << 6,    /* no fault: variants, time requests, workers with a time limit, submits in parts */
 };
-#define FAULT_ALL 31u
+#define FAULT_ALL 127u
 
 typedef void (*world_fn)(struct world *w, void *ctx, uint64_t arg);
 
@@ -72,7 +74,7 @@ struct reply_command {
     char *entries;        /* all in one, heap */
     size_t entry_bytes;
     size_t entry_count;
-    uint32_t cpus_x10000; /* of the body */
+    uint32_t cpus_x10000[2]; /* of the body, by variant */
     uint32_t node_count;
     enum lost_reason stop;
 };
@@ -130,6 +132,7 @@ struct world {
     struct load *load;
     struct check *check;
     uint64_t step_count;
+    uint64_t check_count;
 };
 
 void world_init(struct world *w, uint64_t seed, uint32_t faults);
@@ -148,6 +151,8 @@ hq_wall_ms world_wall(const struct world *w);
 /* ---- hqd */
 void world_start_hqd(struct world *w);
 void world_kill_hqd(struct world *w, bool is_power_cut);
+/* An orderly end: workers are told, everything is on disk, the process is gone. */
+void world_stop_hqd(struct world *w);
 /* A message arrives at hqd; false: it is down. */
 bool world_give(struct world *w, const struct input *in);
 uint64_t world_handle(struct world *w, const struct asker *from);
