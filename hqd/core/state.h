@@ -189,7 +189,6 @@ struct worker_use {
     hq_ms rate_from_ms;   /* 0 = nothing measured */
     uint64_t rate_x1000;  /* tasks that end in 1000 s: smoothed */
     int64_t mean_ms_x16;  /* smoothed duration x 16; -1 = unknown */
-    uint32_t depth;       /* queue-ahead that the last pass aimed at */
     uint32_t planned;     /* scratch of one pass */
     uint32_t planned_ahead;
 };

@@ -15,9 +15,7 @@ struct pass {
     struct core *core;
     struct worker **workers; /* looked at, by id; those with a minimal utilization last */
     size_t worker_count;
-    bool is_full;     /* all workers are looked at */
     double *free_sum; /* of all workers by resource, NULL = not added up yet */
-    bool has_assigned;
 };
 
 void pass_run(struct ctx *ctx);

@@ -4,6 +4,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdio.h>
 
 #include <cmocka.h>
 
@@ -205,6 +206,35 @@ forgets(void **state)
     rig_fini(&r);
 }
 
+/* Thousands come and go: the table of jobs moves along. */
+static void
+forgets_by_the_thousand(void **state)
+{
+    (void)state;
+    struct rig r;
+    rig_init(&r);
+    for (uint32_t round = 0; round < 4; round++) {
+        for (uint32_t i = 0; i < 2000; i++) {
+            rig_open(&r);
+        }
+        rig_close(&r, "all");
+        rig_clear(&r);
+        char ids[48];
+        (void)snprintf(ids, sizeof(ids), "%u-%u", round * 2000 + 1, round * 2000 + 1995); /* five of each stay */
+        rig_forget(&r, ids);
+        assert_true(rig_saw(&r, "forgotten=1995 ignored=0"));
+    }
+    struct query_job q;
+    for (uint32_t id = 1; id <= 8000; id++) {
+        assert_int_equal(query_job(r.core, (hq_job_id){id}, &q), (id - 1) % 2000 >= 1995);
+    }
+    rig_forget(&r, "all");
+    rig_open(&r);
+    assert_true(rig_saw(&r, "submitted job=8001"));
+    rig_check_replay(&r);
+    rig_fini(&r);
+}
+
 static void
 only_the_owner(void **state)
 {
@@ -312,6 +342,7 @@ main(void)
         cmocka_unit_test(max_fails),
         cmocka_unit_test(max_fails_of_an_open_job),
         cmocka_unit_test(forgets),
+        cmocka_unit_test(forgets_by_the_thousand),
         cmocka_unit_test(only_the_owner),
         cmocka_unit_test(same_request_same_answer),
         cmocka_unit_test(forgets_old_requests),

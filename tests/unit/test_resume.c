@@ -1,4 +1,5 @@
 /* Restarts of hqd: killed, lost with its host, ended orderly; workers that come back with what they hold. */
+#include "hqd/record_pb.h"
 #include "tests/unit/build.h"
 
 #include <setjmp.h>
@@ -248,6 +249,66 @@ half_done_things_are_finished(void **state)
     rig_fini(&r);
 }
 
+/* A prune drops workers that are gone and keeps the records of living jobs that name them. */
+static void
+pruned_workers_leave_no_hole(void **state)
+{
+    (void)state;
+    struct rig r;
+    begin(&r);
+    rig_turn(&r, 1, "finish 1@0 fail 1@1");
+    rig_schedule(&r);
+    size_t kept = 0;
+    for (size_t i = 0; i < r.record_count; i++) {
+        struct record rec;
+        struct hq_err err = {0};
+        struct hq_str body = {.ptr = r.journal.ptr + r.records[i].at, .len = r.records[i].len};
+        assert_int_equal(record_pb_decode(body, &r.arena, &rec, &err), 1);
+        if (rec.kind != RECORD_WORKER_CONNECTED) {
+            r.records[kept++] = r.records[i];
+        }
+    }
+    assert_int_equal(kept, r.record_count - 1);
+    r.record_count = kept;
+    core_destroy(r.core);
+    struct hq_err err = {0};
+    assert_int_equal(core_create(&r.core, &r.conf, &err), 0);
+    rig_clear(&r);
+    rig_reload(&r, "boot1");
+    assert_true(rig_saw(&r, "tasks-restarted job=1")); /* what it held starts again */
+    rig_expect_counts(&r, 1, "8/0/1/1/0/0");
+    rig_worker(&r, "cpus=8", NULL);
+    rig_turn(&r, 1, "");
+    rig_clear(&r);
+    rig_schedule(&r);
+    assert_true(rig_saw(&r, "tasks-assigned worker=1 job=1"));
+    rig_clear(&r);
+    rig_expect(&r, ""); /* invariants */
+    rig_fini(&r);
+}
+
+/* What must not be given again is said once more before records are dropped. */
+static void
+checkpoints_keep_the_numbers(void **state)
+{
+    (void)state;
+    struct rig r;
+    begin(&r);
+    effects_clear(&r.fx);
+    core_checkpoint(r.core, &r.now, &r.fx);
+    assert_int_equal(r.fx.count, 1);
+    assert_int_equal(r.fx.v[0].u.record.u.counters.next_job, 2);
+    struct core *other;
+    struct hq_err err = {0};
+    assert_int_equal(core_create(&other, &r.conf, &err), 0);
+    assert_int_equal(core_apply(other, &r.fx.v[0].u.record, &err), 0);
+    struct query_server q;
+    query_server(other, &q);
+    assert_int_equal(q.last_job.v, 1);
+    core_destroy(other);
+    rig_fini(&r);
+}
+
 static void
 refuses_records_out_of_order(void **state)
 {
@@ -274,6 +335,8 @@ main(void)
         cmocka_unit_test(host_crash_without_workers),
         cmocka_unit_test(orderly_end),
         cmocka_unit_test(half_done_things_are_finished),
+        cmocka_unit_test(pruned_workers_leave_no_hole),
+        cmocka_unit_test(checkpoints_keep_the_numbers),
         cmocka_unit_test(refuses_records_out_of_order),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
