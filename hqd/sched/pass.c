@@ -201,19 +201,21 @@ plan(struct pass *p)
     for (uint32_t i = 0; i < core->active_count; i++) {
         core->active[i]->left = core->active[i]->ready;
     }
-    for (uint32_t i = 0; i < core->active_count;) {
+    uint32_t last = plan_shrink(p, 0, core->active_count);
+    for (uint32_t i = 0; i < last;) {
         uint32_t before = core->active_count;
         uint32_t end = i + 1;
         while (end < core->active_count && core->active[end]->priority == core->active[i]->priority) {
             end++;
         }
         gang_level(p, i, end);
-        end -= before - core->active_count;
+        uint32_t gone = before - core->active_count;
+        end -= gone;
         plan_level(p, i, end);
-        if (!plan_any_fits(p, end)) {
-            break; /* the usual end: everything is full */
+        last = plan_shrink(p, end, last - HQ_MIN(gone, last));
+        if (end < last) {
+            plan_hold(p, i, end);
         }
-        plan_hold(p, i, end);
         i = end;
     }
     plan_drop_thin(p);

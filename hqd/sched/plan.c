@@ -243,21 +243,31 @@ hold_class(struct pass *p, struct cls *cls)
     }
 }
 
-bool
-plan_any_fits(const struct pass *p, uint32_t from)
+static bool
+fits_anywhere(const struct pass *p, const struct cls *cls)
 {
-    for (size_t i = 0; i < p->worker_count; i++) {
+    if (cls->is_gang) {
+        return cls->left > 0;
+    }
+    for (size_t i = 0; cls->left > 0 && i < p->worker_count; i++) {
         const struct worker *w = p->workers[i];
-        for (uint32_t k = from; pass_is_open(w) && k < p->core->active_count; k++) {
-            const struct cls *cls = p->core->active[k];
-            for (uint32_t v = 0; cls->left > 0 && v < cls->variant_count; v++) {
-                if (cls->is_gang || fit_count(&cls->variants[v], w->plan_free, w->total, w->res_count, 1) > 0) {
-                    return true;
-                }
+        for (uint32_t v = 0; pass_is_open(w) && v < cls->variant_count; v++) {
+            if (fit_count(&cls->variants[v], w->plan_free, w->total, w->res_count, 1) > 0) {
+                return true;
             }
         }
     }
     return false;
+}
+
+uint32_t
+plan_shrink(const struct pass *p, uint32_t from, uint32_t end)
+{
+    end = HQ_MIN(end, p->core->active_count);
+    while (end > from && !fits_anywhere(p, p->core->active[end - 1])) {
+        end--;
+    }
+    return end;
 }
 
 void

@@ -9,8 +9,9 @@
 
 /* Classes of one priority: active[from .. to). */
 void plan_level(struct pass *p, uint32_t from, uint32_t to);
-/* Could any class from active[from] on start anywhere among the workers looked at? */
-bool plan_any_fits(const struct pass *p, uint32_t from);
+/* Index behind the last of active[from .. end) that could start anywhere among the workers looked at. What fits nowhere
+ * will not fit later in the pass: called with its own result again, it looks at each class in vain once. */
+uint32_t plan_shrink(const struct pass *p, uint32_t from, uint32_t end);
 /* What classes of the level could not place is held back from lower ones. */
 void plan_hold(struct pass *p, uint32_t from, uint32_t to);
 /* Takes plans back that leave a worker under its minimal utilization. */
