@@ -118,6 +118,13 @@ $(BUILD)/obj/%.o: %.cc
 $(BUILD)/obj/%.o: %.c | $(PROTO_H)
 	@mkdir -p $(@D)
 	$(call say,CC)$(CC) $(CPPFLAGS) $(CFLAGS_ALL) $(WARN) -c $< -o $@
+# Style and script of the report, as arrays of lines.
+PAGE := $(GEN)/hq/report_page.inc
+$(PAGE): hq/report.css hq/report.js
+	@mkdir -p $(@D)
+	$(call say,GEN)for kind in css js; do echo "static const char *const report_$$kind[] = {"; \
+	  sed 's/\\/\\\\/g; s/"/\\"/g; s/^/"/; s/$$/\\n",/' hq/report.$$kind; echo "};"; done >$@
+$(BUILD)/obj/hq/report_page.o: | $(PAGE)
 $(BUILD)/obj/hq/cmd_doc.o: CPPFLAGS += -DHQ_DOC_URL='"$(DOC_URL)"'
 .SECONDARY:
 

@@ -1,11 +1,13 @@
 #include "hq/cmd_journal.h"
 
 #include "common/eventjson.h"
+#include "common/fs.h"
 #include "common/limits.h"
 #include "common/log.h"
 #include "common/record.h"
 #include "common/wire.h"
 #include "hq/client.h"
+#include "hq/report.h"
 
 #include "proto/client.pb-c.h"
 
@@ -173,6 +175,73 @@ cmd_journal_flush_run(struct hq_cli *cli, const struct hq_parsed *p, struct hq_e
 {
     (void)p; /* no options */
     return simple_call(cli, HQ__MESSAGE_TYPE__TYPE_JOURNAL_FLUSH, err);
+}
+
+/* ---- report */
+
+const struct hq_opt journal_report_opts[JOURNAL_REPORT_OPTS] = {
+    {.name = "JOURNAL",
+     .parse = hq_opt_str,
+     .at = offsetof(struct journal_report_args, path),
+     .flags = HQ_OPT_POSITIONAL | HQ_OPT_REQUIRED | HQ_OPT_NONEMPTY,
+     .complete = HQ_COMPLETE_FILE,
+     .help = "Journal file."},
+    {.name = "OUTPUT",
+     .parse = hq_opt_str,
+     .at = offsetof(struct journal_report_args, out_path),
+     .flags = HQ_OPT_POSITIONAL | HQ_OPT_REQUIRED | HQ_OPT_NONEMPTY,
+     .complete = HQ_COMPLETE_FILE,
+     .help = "Page to write (HTML); an older one is replaced."},
+    {.name = "start-time",
+     .parse = hq_opt_span,
+     .at = offsetof(struct journal_report_args, start_ms),
+     .help = "Shows what came that long after the first event."},
+    {.name = "end-time",
+     .parse = hq_opt_span,
+     .at = offsetof(struct journal_report_args, end_ms),
+     .help = "Shows what came until that long after the first event."},
+};
+
+typedef int (*report_fn)(struct report *r, const Hq__Record *rec, struct hq_err *err);
+
+static int
+read_all(struct report *r, const char *path, report_fn take, struct hq_err *err)
+{
+    HQ_AUTO(hq_arena_fini) struct hq_arena arena;
+    HQ_AUTO(hq_record_reader_close) struct hq_record_reader reader = {.fd = -1};
+    struct hq_record rec;
+
+    hq_arena_init(&arena, 16 * (size_t)HQ_RECORD_BYTES_MAX);
+    int rc = open_journal(&reader, path, err);
+    while (rc == 0 && (rc = hq_record_next(&reader, &rec, err)) == 1) {
+        ProtobufCMessage *msg = NULL;
+        hq_arena_reset(&arena);
+        rc = hq_wire_unpack(rec.body, &hq__record__descriptor, &arena, &msg, err);
+        rc = rc < 0 ? rc : take(r, (const Hq__Record *)(const void *)msg, err);
+    }
+    return rc;
+}
+
+int
+cmd_journal_report_run(struct hq_cli *cli, const struct hq_parsed *p, struct hq_err *err)
+{
+    const struct journal_report_args *args = p->args;
+    const char *path = hq_arena_strz(&cli->arena, args->path);
+    HQ_AUTO(hq_buf_fini) struct hq_buf page = HQ_BUF_INIT;
+    HQ_AUTO(report_fini) struct report r;
+
+    report_init(&r);
+    int rc = read_all(&r, path, report_scan, err);
+    rc = rc < 0 ? rc
+                : report_begin(&r, hq_parsed_given(p, "start-time") ? args->start_ms : -1,
+                               hq_parsed_given(p, "end-time") ? args->end_ms : -1, err);
+    rc = rc < 0 ? rc : read_all(&r, path, report_add, err);
+    if (rc < 0) {
+        return rc;
+    }
+    report_finish(&r);
+    report_print(&r, &page);
+    return hq_fs_replace(hq_arena_strz(&cli->arena, args->out_path), hq_buf_view(&page), 0644, err);
 }
 
 int

@@ -1,4 +1,4 @@
-/* cmd_journal.h - journal export, replay, stream, flush, prune.
+/* cmd_journal.h - journal export, replay, stream, flush, prune, report.
  *
  * Purpose    the option tables for the command tree, and what runs them.
  * Ownership  as commands.h says.
@@ -15,10 +15,20 @@ struct journal_export_args {
 #define JOURNAL_EXPORT_OPTS 1
 extern const struct hq_opt journal_export_opts[JOURNAL_EXPORT_OPTS];
 
+struct journal_report_args {
+    struct hq_str path;
+    struct hq_str out_path;
+    int64_t start_ms; /* ask hq_parsed_given */
+    int64_t end_ms;
+};
+#define JOURNAL_REPORT_OPTS 4
+extern const struct hq_opt journal_report_opts[JOURNAL_REPORT_OPTS];
+
 int cmd_journal_export_run(struct hq_cli *cli, const struct hq_parsed *p, struct hq_err *err);
 int cmd_journal_replay_run(struct hq_cli *cli, const struct hq_parsed *p, struct hq_err *err);
 int cmd_journal_stream_run(struct hq_cli *cli, const struct hq_parsed *p, struct hq_err *err);
 int cmd_journal_flush_run(struct hq_cli *cli, const struct hq_parsed *p, struct hq_err *err);
+int cmd_journal_report_run(struct hq_cli *cli, const struct hq_parsed *p, struct hq_err *err);
 int cmd_journal_prune_run(struct hq_cli *cli, const struct hq_parsed *p, struct hq_err *err);
 
 #endif

@@ -220,6 +220,11 @@ static const struct hq_command journal_commands[] = {
     {.name = "replay", .help = "Prints past events of the server.", .run = cmd_journal_replay_run},
     {.name = "prune", .help = "Drops completed jobs and gone workers from the journal.", .run = cmd_journal_prune_run},
     {.name = "flush", .help = "Makes sure that everything is on disk.", .run = cmd_journal_flush_run},
+    {.name = "report",
+     .help = "Writes a page of what a journal file tells: use of the workers, tasks, jobs.",
+     .text = "The page is one file that needs no network.",
+     OPTS(journal_report_opts, JOURNAL_REPORT_OPTS, journal_report_args),
+     .run = cmd_journal_report_run},
 };
 
 #define SELECT(table, count) OPTS(table, count, output_log_select_args)
