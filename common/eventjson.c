@@ -107,7 +107,7 @@ add_started(struct line *l, const struct started *s)
         hq_json_put_u64(&l->j, "worker", s->worker);
     }
     line_end(l, NULL);
-    hq_map_set(&l->e->running, hq_map_key2(s->job, s->task), 1);
+    hq_map_set(&l->e->running, hq_map_key2(s->job, s->task), (uint64_t)s->instance + 1);
 }
 
 static bool
@@ -240,7 +240,7 @@ add_finished(struct line *l, const Hq__TasksFinishedRecord *r, struct hq_err *er
         if (v[i].is_end) {
             hq_map_del(&l->e->running, key);
             add_task_line(l, "task-finished", r->tasks->job, v[i].task, v[i].at);
-        } else if (hq_map_find(&l->e->running, key) == NULL) {
+        } else if (hq_map_get(&l->e->running, key, 0) != (uint64_t)r->tasks->instance + 1) {
             add_started(l, &(struct started){.job = r->tasks->job,
                                              .task = v[i].task,
                                              .instance = r->tasks->instance,
@@ -262,7 +262,7 @@ add_failed(struct line *l, const Hq__TaskFailedRecord *r, hq_wall_ms at, struct 
         return hq_err_set(err, -EBADMSG, "A record without a task");
     }
     uint64_t key = hq_map_key2(t->job, t->task);
-    if (t->started_ms != 0 && hq_map_find(&l->e->running, key) == NULL) {
+    if (t->started_ms != 0 && hq_map_get(&l->e->running, key, 0) != (uint64_t)t->instance + 1) {
         add_started(l, &(struct started){.job = t->job,
                                          .task = t->task,
                                          .instance = t->instance,
@@ -417,7 +417,6 @@ static void
 add_server(struct line *l, const Hq__ServerStarted *r, hq_wall_ms at)
 {
     l->e->last_ms = 0; /* another run: its clock may stand before the last line of the run before */
-    hq_map_clear(&l->e->running);
     line_begin(l, at);
     hq_json_put_str(&l->j, "server_uid", hq_pb_str(r->server_uid));
     line_end(l, "server-start");

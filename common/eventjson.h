@@ -17,7 +17,7 @@
 #include "proto/journal.pb-c.h"
 
 struct hq_eventjson {
-    struct hq_map running;   /* job and task -> 1: its task-started line was printed */
+    struct hq_map running;   /* job and task -> instance + 1 whose task-started line was printed; a crash of hqd ends none */
     hq_wall_ms last_ms;      /* of the last line */
     uint64_t graph_tasks;    /* in parts of the submit that is not complete yet */
     struct hq_buf part_desc; /* packed first description of those parts */

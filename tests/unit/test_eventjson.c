@@ -122,6 +122,15 @@ test_long_task_starts_once(void **state)
            "{\"event\":{\"instance\":0,\"job\":9,\"task\":0,\"type\":\"task-started\",\"variant\":1,\"workers\":[5,6]},"
            "\"time\":\"2026-01-31T12:00:00.123Z\"}\n");
 
+    /* hqd crashed and is back: the task ran on, its start is not told again */
+    Hq__ServerStarted up = HQ__SERVER_STARTED__INIT;
+    up.server_uid = bytes("aB3xYz");
+    rec.time_ms = 1769860800500;
+    rec.body_case = HQ__RECORD__BODY_SERVER_STARTED;
+    rec.server_started = &up;
+    expect(&e, &rec,
+           "{\"event\":{\"server_uid\":\"aB3xYz\",\"type\":\"server-start\"},\"time\":\"2026-01-31T12:00:00.500Z\"}\n");
+
     f.job = 9;
     f.started_ms = 1769860800123;
     f.ended_ms = 1769860801000;
