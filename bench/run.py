@@ -264,7 +264,7 @@ GROUPS = ("spawn", "files", "others", "submit", "million", "start", "core", "lis
 
 
 def report(build, command):
-    lines = ["# Figures", "", "Written by `make bench`; all rows of one run, one after the other, nothing else running. `reference` is what the",
+    lines = ["# Figures", "", "Written by `make bench`; all rows of one run, one after the other; `load before` says what else ran. `reference` is what the",
              "release 0.26.2 of the program that users come from needs on a machine like this one. Rows marked NO miss their goal.", ""]
     lines += ["| machine | |", "|---|---|"] + [f"| {name} | {value} |" for name, value in machine(build)]
     lines += ["", f"Command: `{command}`", "", "| what | measured | goal | met | note |", "|---|---:|---:|---|---|"]

@@ -2,7 +2,7 @@
 import hashlib
 import signal
 
-from harness import rss_kb, wait_until
+from harness import SAN, rss_kb, wait_until
 
 
 def summary(world, path="out", *more):
@@ -63,7 +63,7 @@ def test_memory_stays_flat(cluster):
     before = rss_kb(cluster.worker.pid)
     job = cluster.submit("--wait", "--stream=out", "head", "-c", "400M", "/dev/zero")
     assert cluster.stats(job)["finished"] == 1
-    assert rss_kb(cluster.worker.pid) - before < 4096
+    assert SAN or rss_kb(cluster.worker.pid) - before < 4096  # sanitizers keep freed memory for a while
     assert summary(cluster)["stdout_size"] == 408 * 1024 * 1024
 
 
