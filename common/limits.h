@@ -43,6 +43,14 @@
 #define HQ_NOTIFY_BYTES_MAX 1024u           /* task notify */
 #define HQ_CRASH_LIMIT_MAX 65535u
 
+/* Multi-node tasks (proto/step.proto). */
+#define HQ_STEP_NODES_MAX 1024u             /* of one task */
+#define HQ_STEP_RANKS_MAX (1u << 16)        /* of one task */
+#define HQ_STEP_FANOUT 8u                   /* children of a node in the tree that fences and output follow */
+#define HQ_STEP_MSG_BYTES_MAX HQ_MSG_BYTES_MAX /* one frame; longer fences go in several */
+#define HQ_STEP_FENCE_BYTES_MAX (256u << 20) /* all contributions to one fence; beyond, the task fails */
+#define HQ_STEP_SIGNATURE_BYTES 40u         /* of a fence: 32 of the process set, 8 of its counter */
+
 /* Files. Refused beyond. */
 #define HQ_ACCESS_BYTES_MAX 65536u
 #define HQ_SETTINGS_BYTES_MAX (1u << 20)

@@ -225,6 +225,8 @@ read_command(const Hq__Command *m, struct hq_arena *arena, struct link_command *
         ret->offset = m->stdin_part->offset;
         ret->data = msg_str(m->stdin_part->data);
         return 0;
+    case HQ__COMMAND__WHAT_JOIN:
+    case HQ__COMMAND__WHAT_LEAVE:
     case HQ__COMMAND__WHAT__NOT_SET:
     case _HQ__COMMAND__WHAT__CASE_IS_INT_SIZE:
         break;
