@@ -8,6 +8,7 @@
 #include "common/log.h"
 #include "common/mem.h"
 #include "common/num.h"
+#include "hq-workerd/cgroup.h"
 
 #define MIB ((uint64_t)1 << 20)
 
@@ -86,16 +87,17 @@ print_groups(struct hq_buf *out, const struct hq_pool_group *groups, size_t coun
 struct cpu_groups {
     struct hq_pool_group *all;     /* per NUMA node, as the machine has them */
     struct hq_pool_group *allowed; /* what the process may use of them */
+    uint32_t *node_ix; /* as the system counts them; UINT32_MAX: no node */
     size_t count;
     bool was_filtered;
 };
 
 /* One group out of the cpus of an object, as far as no group has them yet. */
 static void
-add_group(hwloc_topology_t topology, hwloc_const_bitmap_t cpus, hwloc_const_bitmap_t mask, bool one_per_core,
-          hwloc_bitmap_t seen, struct cpu_groups *ret, struct hq_arena *arena)
+add_group(hwloc_topology_t topology, hwloc_obj_t from, hwloc_const_bitmap_t mask, bool one_per_core, hwloc_bitmap_t seen,
+          struct cpu_groups *ret, struct hq_arena *arena)
 {
-    hwloc_bitmap_t set = hwloc_bitmap_dup(cpus);
+    hwloc_bitmap_t set = hwloc_bitmap_dup(from->cpuset);
 
     if (set == NULL) {
         return;
@@ -109,10 +111,55 @@ add_group(hwloc_topology_t topology, hwloc_const_bitmap_t cpus, hwloc_const_bitm
         bitmap_labels(set, &ret->all[ret->count], arena);
         (void)hwloc_bitmap_and(set, set, mask);
         bitmap_labels(set, &ret->allowed[ret->count], arena);
+        ret->node_ix[ret->count] = from->type == HWLOC_OBJ_NUMANODE ? from->os_index : UINT32_MAX;
         ret->was_filtered = ret->was_filtered || ret->allowed[ret->count].count < ret->all[ret->count].count;
         ret->count++;
     }
     hwloc_bitmap_free(set);
+}
+
+static bool
+group_goes_first(const struct cpu_groups *g, size_t a, size_t b, bool by_node)
+{
+    uint32_t cpu[2] = {0, 0};
+
+    if (by_node) {
+        return g->node_ix[a] < g->node_ix[b];
+    }
+    if (hq_num_u32(g->all[a].values[0], &cpu[0], NULL) < 0 || hq_num_u32(g->all[b].values[0], &cpu[1], NULL) < 0) {
+        return false;
+    }
+    return cpu[0] < cpu[1];
+}
+
+static void
+swap_groups(struct cpu_groups *g, size_t a, size_t b)
+{
+    struct hq_pool_group all = g->all[a], allowed = g->allowed[a];
+    uint32_t node_ix = g->node_ix[a];
+
+    g->all[a] = g->all[b];
+    g->allowed[a] = g->allowed[b];
+    g->node_ix[a] = g->node_ix[b];
+    g->all[b] = all;
+    g->allowed[b] = allowed;
+    g->node_ix[b] = node_ix;
+}
+
+/* Users count groups as the system counts its nodes (coupling, policies); with cpus that have no node: by the first cpu. */
+static void
+sort_groups(struct cpu_groups *g)
+{
+    bool by_node = true;
+
+    for (size_t i = 0; i < g->count; i++) {
+        by_node = by_node && g->node_ix[i] != UINT32_MAX;
+    }
+    for (size_t i = 1; i < g->count; i++) {
+        for (size_t k = i; k > 0 && group_goes_first(g, k, k - 1, by_node); k--) {
+            swap_groups(g, k, k - 1);
+        }
+    }
 }
 
 /* A group per NUMA node. A cpuset may forbid the memory of a node and allow its cpus: these go by package. */
@@ -129,14 +176,16 @@ read_groups(hwloc_topology_t topology, hwloc_const_bitmap_t mask, bool one_per_c
         max += count > 0 ? (size_t)count : 0;
     }
     *ret = (struct cpu_groups){.all = hq_arena_array(arena, max, sizeof(*ret->all)),
-                               .allowed = hq_arena_array(arena, max, sizeof(*ret->allowed))};
+                               .allowed = hq_arena_array(arena, max, sizeof(*ret->allowed)),
+                               .node_ix = hq_arena_array(arena, max, sizeof(*ret->node_ix))};
     for (size_t k = 0; k < HQ_ARRAY_LEN(kinds) && seen != NULL; k++) {
         hwloc_obj_t o = NULL;
         while ((o = hwloc_get_next_obj_by_type(topology, kinds[k], o)) != NULL) {
-            add_group(topology, o->cpuset, mask, one_per_core, seen, ret, arena);
+            add_group(topology, o, mask, one_per_core, seen, ret, arena);
         }
     }
     hwloc_bitmap_free(seen);
+    sort_groups(ret);
 }
 
 /* cpus of the affinity mask, within what cpusets allow; with another machine's topology: all allowed ones. */
@@ -266,15 +315,17 @@ detect_drop_threads(struct hq_pool *pool, struct hq_arena *arena)
 /* Memory of the nodes that a cpuset allows, or of another machine's topology; 0 = all that this machine has. The nodes' sizes
  * do not always add up to that (memory added to a running virtual machine), so they count only where they must. */
 static uint64_t
-memory_of_nodes(void)
+memory_of_nodes(bool *ret_is_here)
 {
     hwloc_topology_t topology;
     uint64_t bytes = 0;
 
+    *ret_is_here = true;
     if (detect_open(&topology) < 0) {
         return 0;
     }
-    if (!hwloc_topology_is_thissystem(topology) ||
+    *ret_is_here = hwloc_topology_is_thissystem(topology) != 0;
+    if (!*ret_is_here ||
         !hwloc_bitmap_isequal(hwloc_topology_get_allowed_nodeset(topology), hwloc_topology_get_complete_nodeset(topology))) {
         bytes = hwloc_get_root_obj(topology)->total_memory;
     }
@@ -285,12 +336,17 @@ memory_of_nodes(void)
 bool
 detect_memory(struct hq_pool *ret, struct hq_arena *arena)
 {
-    uint64_t bytes = memory_of_nodes();
+    bool is_here;
+    uint64_t bytes = memory_of_nodes(&is_here), limit = is_here ? cgroup_memory_limit() : UINT64_MAX;
 
     (void)arena; /* a sum needs none */
-    if (bytes == 0) {
+    if (bytes == 0 && is_here) {
         long pages = sysconf(_SC_PHYS_PAGES), page_bytes = sysconf(_SC_PAGESIZE);
         bytes = pages > 0 && page_bytes > 0 ? (uint64_t)pages * (uint64_t)page_bytes : 0;
+    }
+    if (limit < bytes) {
+        hq_log_info("A control group limits the memory of this process to %lluB", (unsigned long long)limit);
+        bytes = limit;
     }
     if (bytes == 0) {
         hq_log_warn("The size of the memory cannot be detected");

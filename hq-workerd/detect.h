@@ -16,11 +16,14 @@
 void detect_cpus(struct hq_pool *ret, bool one_per_core, struct hq_arena *arena);
 /* Keeps one hardware thread per core of a pool given by hand. Values that are no cpu of this machine stay. */
 void detect_drop_threads(struct hq_pool *pool, struct hq_arena *arena);
+/* The machine's memory, or what a cpuset or memory limit leaves of it. */
 bool detect_memory(struct hq_pool *ret, struct hq_arena *arena);
 
-/* GPUs by environment variable, else NVIDIA ones by the driver's list. At most two pools; returns their number. `wanted`:
- * enum hq_detect bits. */
-size_t detect_gpus(struct hq_pool ret[2], uint32_t wanted, char *const *envp, struct hq_arena *arena);
+#define DETECT_GPU_POOLS 2
+
+/* GPUs by environment variable; where it is not set, NVIDIA ones by the driver's list, then those whose PCI class says that
+ * they compute and that have their driver. Returns the number of pools. `wanted`: enum hq_detect bits. */
+size_t detect_gpus(struct hq_pool ret[DETECT_GPU_POOLS], uint32_t wanted, char *const *envp, struct hq_arena *arena);
 /* Pure: the labels of CUDA_VISIBLE_DEVICES and the like; 0 when the variable is no use, *ret_duplicate when one is twice. */
 size_t detect_gpu_labels(struct hq_str value, struct hq_str **ret, bool *ret_duplicate, struct hq_arena *arena);
 

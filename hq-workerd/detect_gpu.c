@@ -1,14 +1,32 @@
-/* detect_gpu.c - GPUs from environment variables and the NVIDIA driver. */
+/* detect_gpu.c - GPUs from environment variables, else from the NVIDIA driver, else by the class of PCI devices. */
 #include "hq-workerd/detect.h"
 
 #include <dirent.h>
+#include <hwloc.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "common/limits.h"
 #include "common/log.h"
 #include "common/start_opts.h"
 
 #define NVIDIA_DIR "/proc/driver/nvidia/gpus"
+
+/* PCI classes of devices made to compute. VGA controllers (0x0300) are left out: most of them only show a picture. */
+#define PCI_CLASS_3D 0x0302u
+#define PCI_CLASS_DISPLAY 0x0380u
+#define PCI_CLASS_ACCELERATOR 0x1200u
+
+static const struct gpu_family {
+    const char *resource, *variable, *name, *driver;
+    uint32_t bit;
+    unsigned short vendor;
+} families[] = {
+    {"gpus/nvidia", "CUDA_VISIBLE_DEVICES", "NVIDIA", "nvidia", HQ_DETECT_NVIDIA, 0x10de},
+    {"gpus/amd", "ROCR_VISIBLE_DEVICES", "AMD", "amdgpu", HQ_DETECT_AMD, 0x1002},
+};
+_Static_assert(HQ_ARRAY_LEN(families) == DETECT_GPU_POOLS, "a pool per family");
 
 size_t
 detect_gpu_labels(struct hq_str value, struct hq_str **ret, bool *ret_duplicate, struct hq_arena *arena)
@@ -55,69 +73,122 @@ env_get(char *const *envp, const char *name)
 }
 
 static bool
-detect_by_variable(struct hq_pool *ret, const char *resource, const char *variable, char *const *envp,
-                   struct hq_arena *arena)
+detect_by_variable(struct hq_pool *ret, const struct gpu_family *family, char *const *envp, struct hq_arena *arena)
 {
-    const char *text = env_get(envp, variable);
+    const char *text = env_get(envp, family->variable);
     bool is_duplicate;
     struct hq_str *labels;
 
-    if (text == NULL) {
-        return false;
-    }
     struct hq_str value = hq_arena_str(arena, hq_str_from(text));
     size_t count = detect_gpu_labels(value, &labels, &is_duplicate, arena);
     if (count > 0 || is_duplicate) {
-        hq_log_info("Detected GPUs %s from `%s`", text, variable);
+        hq_log_info("Detected GPUs %s from `%s`", text, family->variable);
     }
     if (is_duplicate) {
-        hq_log_warn("%s contains duplicates (%s)", variable, text);
+        hq_log_warn("%s contains duplicates (%s)", family->variable, text);
     }
     if (count == 0) {
         return false;
     }
     struct hq_pool_group *group = hq_arena_alloc(arena, sizeof(*group));
     *group = (struct hq_pool_group){.values = labels, .count = count};
-    *ret = (struct hq_pool){.name = hq_str_from(resource), .kind = HQ_POOL_LIST, .groups = group, .group_count = 1};
+    *ret = (struct hq_pool){.name = hq_str_from(family->resource), .kind = HQ_POOL_LIST, .groups = group, .group_count = 1};
     return true;
 }
 
-static bool
-detect_by_driver(struct hq_pool *ret)
+static uint32_t
+count_by_driver(void)
 {
     DIR *dir = opendir(NVIDIA_DIR);
     uint32_t count = 0;
     struct dirent *e;
 
     if (dir == NULL) {
-        return false;
+        return 0;
     }
     while ((e = readdir(dir)) != NULL) {
         count += e->d_name[0] != '.';
     }
     (void)closedir(dir);
-    if (count == 0) {
+    return count;
+}
+
+/* A device without its driver, or given to a virtual machine, computes nothing here. */
+static bool
+has_driver(const struct hwloc_pcidev_attr_s *pci, const char *driver)
+{
+    char path[80], target[256];
+
+    (void)snprintf(path, sizeof path, "/sys/bus/pci/devices/%04x:%02x:%02x.%01x/driver", (unsigned)pci->domain,
+                   (unsigned)pci->bus, (unsigned)pci->dev, (unsigned)pci->func);
+    ssize_t len = readlink(path, target, sizeof target);
+    if (len <= 0 || (size_t)len >= sizeof target) {
         return false;
     }
-    hq_log_info("Detected %u NVIDIA GPUs from procs", count);
-    *ret = (struct hq_pool){.name = HQ_STR("gpus/nvidia"), .kind = HQ_POOL_RANGE, .range_last = count - 1};
+    target[len] = '\0';
+    const char *name = strrchr(target, '/');
+    return strcmp(name == NULL ? target : name + 1, driver) == 0;
+}
+
+static bool
+computes(const struct hwloc_pcidev_attr_s *pci)
+{
+    return pci->class_id == PCI_CLASS_3D || pci->class_id == PCI_CLASS_DISPLAY || pci->class_id == PCI_CLASS_ACCELERATOR;
+}
+
+static uint32_t
+count_by_class(const struct gpu_family *family)
+{
+    hwloc_topology_t topology;
+    hwloc_obj_t device = NULL;
+    uint32_t count = 0;
+
+    if (hwloc_topology_init(&topology) < 0) {
+        return 0;
+    }
+    (void)hwloc_topology_set_type_filter(topology, HWLOC_OBJ_PCI_DEVICE, HWLOC_TYPE_FILTER_KEEP_ALL);
+    if (hwloc_topology_load(topology) == 0) {
+        bool is_here = hwloc_topology_is_thissystem(topology) != 0;
+        while ((device = hwloc_get_next_pcidev(topology, device)) != NULL) {
+            const struct hwloc_pcidev_attr_s *pci = &device->attr->pcidev;
+            count += pci->vendor_id == family->vendor && computes(pci) && (!is_here || has_driver(pci, family->driver));
+        }
+    }
+    hwloc_topology_destroy(topology);
+    return count;
+}
+
+static bool
+detect_by_count(struct hq_pool *ret, const struct gpu_family *family)
+{
+    const char *source = "procs";
+    uint32_t count = family->bit == HQ_DETECT_NVIDIA ? count_by_driver() : 0;
+
+    if (count == 0) {
+        source = "PCI devices";
+        count = count_by_class(family);
+    }
+    if (count == 0 || count > HQ_POOL_VALUES_MAX) {
+        return false;
+    }
+    hq_log_info("Detected %u %s GPUs from %s", count, family->name, source);
+    *ret = (struct hq_pool){.name = hq_str_from(family->resource), .kind = HQ_POOL_RANGE, .range_last = count - 1};
     return true;
 }
 
 size_t
-detect_gpus(struct hq_pool ret[2], uint32_t wanted, char *const *envp, struct hq_arena *arena)
+detect_gpus(struct hq_pool ret[DETECT_GPU_POOLS], uint32_t wanted, char *const *envp, struct hq_arena *arena)
 {
     size_t count = 0;
-    bool has_nvidia = false;
 
-    if ((wanted & HQ_DETECT_NVIDIA) != 0) {
-        has_nvidia = detect_by_variable(&ret[count], "gpus/nvidia", "CUDA_VISIBLE_DEVICES", envp, arena) ||
-                     (env_get(envp, "CUDA_VISIBLE_DEVICES") == NULL && detect_by_driver(&ret[count]));
-        count += has_nvidia;
-    }
-    if ((wanted & HQ_DETECT_AMD) != 0 &&
-        detect_by_variable(&ret[count], "gpus/amd", "ROCR_VISIBLE_DEVICES", envp, arena)) {
-        count++;
+    for (size_t i = 0; i < HQ_ARRAY_LEN(families); i++) {
+        const struct gpu_family *f = &families[i];
+        if ((wanted & f->bit) == 0) {
+            continue;
+        }
+        /* A variable without use, even an empty one, says that these GPUs are not for us to count. */
+        count += env_get(envp, f->variable) != NULL ? detect_by_variable(&ret[count], f, envp, arena)
+                                                    : detect_by_count(&ret[count], f);
     }
     return count;
 }

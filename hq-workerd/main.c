@@ -123,7 +123,7 @@ add_memory(struct workerd *w)
 static void
 add_detected(struct workerd *w, uint32_t detect, bool one_per_core)
 {
-    struct hq_pool p, gpus[2];
+    struct hq_pool p, gpus[DETECT_GPU_POOLS];
 
     if ((detect & HQ_DETECT_CPUS) != 0 && !has_pool(w, "cpus")) {
         detect_cpus(&p, one_per_core, &w->arena);

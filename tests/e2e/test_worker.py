@@ -1,7 +1,11 @@
 """hq worker: start, list, info, stop, wait; losing and finding the server again."""
 import os
+import pathlib
 import re
 import signal
+import subprocess
+
+import pytest
 
 from harness import is_alive, wait_until
 
@@ -233,6 +237,26 @@ def test_detection(world):
         (mem,) = [pool for pool in resources if pool["name"] == "mem"]
         bytes_total = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGESIZE")
         assert mem["size"] == bytes_total * 10000 // 2**20
+
+
+def test_memory_limit_of_a_control_group(world, tmp_path):
+    """hwdetect in a group with a memory limit: the limit counts, not the machine's memory."""
+    base = pathlib.Path("/sys/fs/cgroup/memory" if os.path.isdir("/sys/fs/cgroup/memory") else "/sys/fs/cgroup")
+    name = "memory.limit_in_bytes" if base.name == "memory" else "memory.max"
+    group = base / f"hq-test-{os.getpid()}"
+    try:
+        group.mkdir()
+        (group / name).write_text("268435456")
+    except OSError as no:
+        if group.exists():
+            group.rmdir()
+        pytest.skip(f"memory limits of control groups cannot be set here: {no}")
+    try:
+        command = f"echo $$ >{group}/cgroup.procs && exec {world.bin / 'hq'} worker hwdetect"
+        shown = subprocess.run(["sh", "-c", command], env=world.env, stdout=subprocess.PIPE, check=True).stdout.decode()
+    finally:
+        group.rmdir()
+    assert "\nmem: 256.00 MiB\n" in shown and "\nmem: sum(256)\n" in shown
 
 
 def test_start_lines(world):

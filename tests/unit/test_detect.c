@@ -1,4 +1,4 @@
-/* test_detect.c - topologies of real machines (HQ_TEST_DATA), labels of GPUs, texts of batch systems and of /proc. */
+/* test_detect.c - this machine, labels of GPUs, texts of batch systems and of /proc. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -12,92 +12,6 @@
 #include "hq-workerd/detect.h"
 #include "hq-workerd/manager.h"
 #include "hq-workerd/measure.h"
-
-static void
-test_topologies(void **state)
-{
-    static const struct {
-        const char *file;
-        bool one_per_core;
-        const char *cpus; /* beginning of the printed kind */
-    } rows[] = {
-        {"16amd64-8n2c-cpusets.xml", false, "[[2,3],[5],[6],[0,1],[12,13],[14,15]]"},
-        {"16em64t-4s2c2t-offlines.xml", false, "[0,1,3,4,6,12,15]"},
-        {"16em64t-4s2c2t-offlines.xml", true, "[0,1,3,4,6,15]"},
-        {"32em64t-2n8c2t-pci-wholeio.xml", false,
-         "[[0,1,2,3,4,5,6,7,16,17,18,19,20,21,22,23],[8,9,10,11,12,13,14,15,24,25,26,27,28,29,30,31]]"},
-        {"32em64t-2n8c2t-pci-wholeio.xml", true, "[[0,1,2,3,4,5,6,7],[8,9,10,11,12,13,14,15]]"},
-        {"power8gpudistances.xml", true, "[[0,8,16,24],[80,88,96,104]]"},
-        {"192em64t-24n8c2t.xml", true, "[[0,1,2,3,4,5,6,7],[8,9,10,11,12,13,14,15],[16,"},
-    };
-    const char *data = getenv("HQ_TEST_DATA");
-
-    (void)state;
-    if (data == NULL) {
-        print_message("skipped: topologies of real machines (HQ_TEST_DATA is not set)\n");
-        skip();
-    }
-    for (size_t i = 0; i < HQ_ARRAY_LEN(rows); i++) {
-        struct hq_arena arena;
-        struct hq_pool p, mem;
-        struct hq_buf text = HQ_BUF_INIT, path = HQ_BUF_INIT;
-        hq_buf_printf(&path, "%s/topologies/%s", data, rows[i].file);
-        assert_int_equal(0, setenv("HWLOC_XMLFILE", path.ptr, 1));
-        assert_int_equal(0, setenv("HWLOC_THISSYSTEM", "0", 1));
-        hq_arena_init(&arena, 0);
-        detect_cpus(&p, rows[i].one_per_core, &arena);
-        hq_pool_print_full(&p, &text);
-        if (!hq_str_starts(hq_buf_view(&text), hq_str_from(rows[i].cpus))) {
-            fail_msg("%s: %s", rows[i].file, text.ptr);
-        }
-        assert_true(detect_memory(&mem, &arena));
-        assert_true(mem.sum > 0);
-        hq_buf_fini(&text);
-        hq_buf_fini(&path);
-        hq_arena_fini(&arena);
-    }
-    (void)unsetenv("HWLOC_XMLFILE");
-    (void)unsetenv("HWLOC_THISSYSTEM");
-}
-
-/* Cpus given by hand lose the second thread of each core, and nothing that is no cpu here. */
-static void
-test_drop_threads(void **state)
-{
-    static const struct {
-        const char *given, *kept;
-    } rows[] = {
-        {"range(0-31)", "[0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15]"},
-        {"[[0,16],[17,18]]", "[0]"},
-        {"[[0,16],[17,8]]", "[[0],[8]]"},
-        {"[1,17,99,x]", "[1,99,x]"},
-    };
-    const char *data = getenv("HQ_TEST_DATA");
-
-    (void)state;
-    if (data == NULL) {
-        print_message("skipped: threads of a real machine (HQ_TEST_DATA is not set)\n");
-        skip();
-    }
-    for (size_t i = 0; i < HQ_ARRAY_LEN(rows); i++) {
-        struct hq_arena arena;
-        struct hq_pool p;
-        struct hq_buf text = HQ_BUF_INIT, path = HQ_BUF_INIT;
-        hq_buf_printf(&path, "%s/topologies/32em64t-2n8c2t-pci-wholeio.xml", data);
-        assert_int_equal(0, setenv("HWLOC_XMLFILE", path.ptr, 1));
-        assert_int_equal(0, setenv("HWLOC_THISSYSTEM", "0", 1));
-        hq_arena_init(&arena, 0);
-        assert_int_equal(0, hq_pool_parse(&p, HQ_STR("cpus"), hq_str_from(rows[i].given), true, &arena, NULL));
-        detect_drop_threads(&p, &arena);
-        hq_pool_print_full(&p, &text);
-        assert_string_equal(rows[i].kept, text.ptr);
-        hq_buf_fini(&text);
-        hq_buf_fini(&path);
-        hq_arena_fini(&arena);
-    }
-    (void)unsetenv("HWLOC_XMLFILE");
-    (void)unsetenv("HWLOC_THISSYSTEM");
-}
 
 static void
 test_this_machine(void **state)
@@ -282,7 +196,7 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_topologies), cmocka_unit_test(test_drop_threads), cmocka_unit_test(test_this_machine),
+        cmocka_unit_test(test_this_machine),
         cmocka_unit_test(test_gpu_labels), cmocka_unit_test(test_gpus),         cmocka_unit_test(test_slurm),
         cmocka_unit_test(test_pbs),        cmocka_unit_test(test_manager),      cmocka_unit_test(test_measure),
     };
