@@ -1,7 +1,11 @@
 """What the measurements share: a private server, thin workers, clocks of processes, the machine's description."""
+import collections
+import json
 import os
 import pathlib
 import platform
+import pty
+import select
 import shutil
 import signal
 import subprocess
@@ -9,6 +13,7 @@ import tempfile
 import time
 
 LOAD_BEFORE = os.getloadavg()[0]
+Used = collections.namedtuple("Used", "seconds cpu peak_kb")  # of a whole process
 
 
 def cpu_seconds(pid):
@@ -51,8 +56,8 @@ class Lab:
             self.env.pop(name, None)
         self.running, self.server_dir, self.server, self.count = [], None, None, 0
 
-    def spawn(self, argv, cwd=None):
-        process = subprocess.Popen([str(word) for word in argv], env=self.env, cwd=cwd or self.root, stdin=subprocess.DEVNULL,
+    def spawn(self, argv, cwd=None, **env):
+        process = subprocess.Popen([str(word) for word in argv], env={**self.env, **env}, cwd=cwd or self.root, stdin=subprocess.DEVNULL,
                                    stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, start_new_session=True)
         self.running.append(process)
         return process
@@ -75,13 +80,13 @@ class Lab:
         self.until(self.server, "Journal path")
         return time.monotonic() - begin
 
-    def start_worker(self, *args):
-        worker = self.spawn([self.bin / "hq", "worker", "start", *args])
+    def start_worker(self, *args, preload=None):
+        worker = self.spawn([self.bin / "hq", "worker", "start", *args], **({"LD_PRELOAD": str(preload)} if preload else {}))
         self.until(worker, "Manager Job ID")
         return worker
 
-    def start_thin(self, workers=16, slots=64):
-        thin = self.spawn([self.tools / "thin_worker", "-d", self.server_dir, "-w", workers, "-s", slots])
+    def start_thin(self, workers=16, slots=64, pause_ms=0):
+        thin = self.spawn([self.tools / "thin_worker", "-d", self.server_dir, "-w", workers, "-s", slots, "-p", pause_ms])
         self.until(thin, "ready")
         self.hq("worker", "wait", workers)
         return thin
@@ -91,6 +96,57 @@ class Lab:
 
     def submit(self, *args, cwd=None):
         return int(self.hq("--output-mode=quiet", "submit", *args, cwd=cwd).split()[-1])
+
+    def measure(self, *args):
+        """One run of hq that must succeed: wall time, CPU, peak memory."""
+        self.count += 1
+        file = self.root / f"used{self.count}"
+        subprocess.run([str(word) for word in (self.tools / "used", file, self.bin / "hq", *args)], env=self.env, cwd=self.root, check=True,
+                       stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        seconds, cpu, peak_kb = file.read_text(encoding="ascii").split()
+        file.unlink()
+        return Used(float(seconds), float(cpu), int(peak_kb))
+
+    def first_output(self, *args):
+        """Seconds until hq prints something; the rest is not waited for."""
+        begin = time.monotonic()
+        with subprocess.Popen([str(self.bin / "hq"), *map(str, args)], env=self.env, cwd=self.root, stdin=subprocess.DEVNULL,
+                              stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
+            got = os.read(process.stdout.fileno(), 1)
+            spent = time.monotonic() - begin
+            process.kill()
+        assert got, args
+        return spent
+
+    def follow_cpu(self, window, *args):
+        """CPU of an hq that follows something on a terminal of 100 columns, as a share of a core, over `window` seconds."""
+        pid, terminal = pty.fork()
+        if pid == 0:
+            os.execve(self.bin / "hq", [str(self.bin / "hq"), *map(str, args)], {**self.env, "COLUMNS": "100"})
+        try:
+            os.set_blocking(terminal, False)
+            begin, end = time.monotonic(), time.monotonic() + window
+            while time.monotonic() < end:
+                if select.select([terminal], [], [], max(end - time.monotonic(), 0))[0]:
+                    os.read(terminal, 65536)
+            spent = time.monotonic() - begin
+            return cpu_seconds(pid) / spent
+        finally:
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+            os.close(terminal)
+
+    def job_counts(self, job):
+        """Tasks of a job by state, in lower case."""
+        (listed,) = [info for info in json.loads(self.hq("--output-mode=json", "job", "list", "--all")) if info["id"] == int(job)]
+        return {state.lower(): count for state, count in listed["task_stats"].items()}
+
+    @staticmethod
+    def until_true(condition):
+        end = time.monotonic() + 60
+        while not condition():
+            if time.monotonic() > end:
+                raise RuntimeError("waited for a minute")
 
     def journal_bytes(self):
         """Of the default journal: all its segments."""

@@ -2,7 +2,7 @@
 """Measure the figures of the suite in one run and print one table; with --write also a report.
 
 usage: run.py --build BUILD [--only GROUP,...] [--write FILE] [--short]
-Groups: spawn files others submit million core list rate start idle
+Groups: spawn files others submit million start core list rate idle lines huge graph stream slow
 """
 import argparse
 import os
@@ -12,29 +12,14 @@ import subprocess
 import sys
 import time
 
+from jobs import Jobs, Streams
 from lab import Lab, cpu_seconds, machine, memory_kb, run
-
-ROWS = []
-
-
-def row(what, value, unit="", reach=None, least=True, note=""):
-    """One line of the table. `reach`: the goal; `least`: the value must be at least that, else at most."""
-    met = "" if reach is None else ("yes" if (value >= reach if least else value <= reach) else "NO")
-    goal = "" if reach is None else (">= " if least else "<= ") + f"{reach:g}"
-    text = value if isinstance(value, str) else f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
-    ROWS.append((what, text + (" " + unit if unit else ""), goal, met, note))
-    print(f"{what:66} {ROWS[-1][1]:>18} {goal:>11} {met:4} {note}", flush=True)
-
-
-def timed(action):
-    begin = time.monotonic()
-    action()
-    return time.monotonic() - begin
+from table import ROWS, row, timed
 
 
 class Bench:
-    def __init__(self, lab, short):
-        self.lab, self.scale = lab, 10 if short else 1
+    def __init__(self, lab, scale):
+        self.lab, self.scale = lab, scale
         self.limit = self.limit_files = None
 
     def n(self, count):
@@ -72,11 +57,14 @@ class Bench:
         lab.start_server()
         lab.start_worker("--cpus=2", "--detect-resources=none")
         before = lab.spawn_rate("-p", 2, "-n", count // 4)
+        cpu = cpu_seconds(lab.server.pid)
         whole = count / self.fleet_seconds(count, *quiet)
+        cpu = (cpu_seconds(lab.server.pid) - cpu) / count * 1e6
         after = lab.spawn_rate("-p", 2, "-n", count // 4)
         row(f"hq, one array of {count:,} x /bin/true, output discarded", whole, "tasks/s")
         row("  ratio to the spawn limit with 2 threads before and after", whole / ((before + after) / 2), reach=0.85,
             note=f"reference 0.29; limit {before:.0f}, {after:.0f}")
+        row("  hqd's CPU per task", cpu, "us")
         self.limit, rate, ratio, note = self.rounds(count // 10, lambda n: lab.spawn_rate("-p", 2, "-n", n),
                                                     lambda n: self.fleet_seconds(n, *quiet))
         row(f"  the same in turns, arrays of {count // 10:,}", rate, "tasks/s", note=f"limit {self.limit:.0f}")
@@ -235,11 +223,14 @@ class Bench:
         lab = self.lab
         lab.start_server()
         count = self.n(4000)
+        cpu = cpu_seconds(lab.server.pid)
         spent = timed(lambda: run(["sh", "-c", f"seq {count} | xargs -P2 -n1 {lab.bin}/hq submit --stdout=none --stderr=none true"],
                                   env=lab.env, cwd=lab.root))
+        cpu = cpu_seconds(lab.server.pid) - cpu
         assert len(lab.hq("--output-mode=quiet", "job", "list").splitlines()) == count
         row(f"hq submit by xargs -P2, {count:,}, each on disk", count / spent, "/s", reach=1000, note="reference 396, not on disk")
         empty = timed(lambda: run(["sh", "-c", f"seq {count} | xargs -P2 -n1 {lab.tools}/empty"]))
+        row("  hqd's CPU per submit", cpu / count * 1e6, "us")
         row("  xargs -P2 of the empty program", count / empty, "/s")
         lab.end_all()
 
@@ -260,7 +251,8 @@ class Bench:
         lab.end_all()
 
 
-GROUPS = ("spawn", "files", "others", "submit", "million", "start", "core", "list", "rate", "idle")
+GROUPS = {"spawn": Bench, "files": Bench, "others": Bench, "submit": Bench, "million": Bench, "start": Bench, "core": Bench, "list": Bench,
+          "rate": Bench, "idle": Bench, "lines": Jobs, "huge": Jobs, "graph": Jobs, "stream": Streams, "slow": Streams}
 
 
 def report(build, command):
@@ -285,10 +277,10 @@ def main():
         parser.error(f"no such group: {', '.join(sorted(unknown))}")
     lab = Lab(args.build)
     try:
-        bench = Bench(lab, args.short)
-        for group in GROUPS:
+        benches = {kind: kind(lab, 10 if args.short else 1) for kind in (Bench, Jobs, Streams)}
+        for group, kind in GROUPS.items():
             if group in wanted:
-                getattr(bench, group)()
+                getattr(benches[kind], group)()
     finally:
         lab.close()
     if args.write:

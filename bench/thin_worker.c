@@ -2,7 +2,8 @@
  *
  * Registers W workers of N cpus each over the worker port of a server directory's access file, then takes turns until
  * the server ends or tells them to stop. Measures hqd alone: everything of a task but its process. What is reported is
- * what hq-workerd would report of tasks that take less than a millisecond.
+ * what hq-workerd would report of tasks that take less than a millisecond. With -p each worker pauses before its next
+ * turn: a job that goes on for a while without a process.
  */
 #include <ev.h>
 #include <signal.h>
@@ -42,6 +43,7 @@ struct worker {
     uint64_t command_seq;
     uint64_t request_id;
     bool is_leaving;
+    ev_timer pause;
     struct group groups[GROUPS_MAX];
     size_t group_count;
 };
@@ -53,6 +55,7 @@ struct fleet {
     uint32_t alive;
     uint32_t slots;
     int64_t heartbeat_ms;
+    uint32_t pause_ms; /* before a turn that says that tasks have ended */
     uint64_t tasks;
     uint64_t turns;
     uint64_t empty_turns;
@@ -190,9 +193,23 @@ on_turn_answer(void *ctx, int rc, struct hq_str payload)
         }
     }
     hq_arena_fini(&arena);
-    if (!w->is_leaving) {
+    if (w->is_leaving) {
+        return;
+    }
+    if (w->group_count > 0 && w->fleet->pause_ms > 0) {
+        ev_timer_set(&w->pause, w->fleet->pause_ms / 1e3, 0);
+        ev_timer_start(w->fleet->loop, &w->pause);
+    } else {
         send_turn(w);
     }
+}
+
+static void
+on_pause_over(struct ev_loop *loop, ev_timer *timer, int events)
+{
+    (void)loop;
+    (void)events;
+    send_turn(timer->data);
 }
 
 /* At most one turn is out: it carries all that the last answer brought, finished. */
@@ -341,7 +358,7 @@ parse_count(const char *text, uint32_t max)
 static int
 usage(void)
 {
-    fputs("usage: thin_worker -d SERVER_DIR [-w WORKERS] [-s SLOTS] [-b HEARTBEAT_MS]\n"
+    fputs("usage: thin_worker -d SERVER_DIR [-w WORKERS] [-s SLOTS] [-b HEARTBEAT_MS] [-p PAUSE_MS]\n"
           "Prints \"ready\" when all are registering, and its counters at the end.\n",
           stderr);
     return 2;
@@ -364,6 +381,8 @@ connect_all(struct fleet *f, const char *server_dir, struct hq_err *err)
         };
 
         f->workers[i].fleet = f;
+        ev_init(&f->workers[i].pause, on_pause_over);
+        f->workers[i].pause.data = &f->workers[i];
         rc = hq_net_client_create(&f->workers[i].client, &conf, err);
         if (rc == 0) {
             register_worker(&f->workers[i]);
@@ -384,7 +403,7 @@ main(int argc, char **argv)
     f->count = 16;
     f->slots = 64;
     f->heartbeat_ms = 8000;
-    while ((opt = getopt(argc, argv, "d:w:s:b:")) != -1) {
+    while ((opt = getopt(argc, argv, "d:w:s:b:p:")) != -1) {
         switch (opt) {
         case 'd':
             server_dir = optarg;
@@ -397,6 +416,9 @@ main(int argc, char **argv)
             break;
         case 'b':
             f->heartbeat_ms = parse_count(optarg, 600000);
+            break;
+        case 'p':
+            f->pause_ms = parse_count(optarg, 600000);
             break;
         default:
             return usage();
