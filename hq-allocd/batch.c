@@ -77,6 +77,16 @@ batch_id_ok(struct hq_str id)
     return true;
 }
 
+bool
+batch_next_line(struct hq_str *rest, struct hq_str *ret_line)
+{
+    if (rest->len == 0) {
+        return false;
+    }
+    (void)hq_str_split(rest, '\n', ret_line);
+    return true;
+}
+
 struct batch_row *
 batch_add_row(struct batch_rows *rows, struct hq_arena *arena)
 {

@@ -87,8 +87,10 @@ struct batch {
     void (*status)(struct batch_cmd *cmd, const struct hq_str *ids, size_t count);
     enum batch_outcome (*statuses)(const struct batch_result *r, int32_t utc_offset_s, struct hq_arena *arena,
                                    struct batch_rows *ret, struct hq_buf *why);
-    /* Ids of jobs with that name; NULL: status() lists jobs whose id is not known, too. */
+    /* Ids of jobs with that name, and of all that user's jobs that are not over. NULL, both: status() lists jobs whose id
+     * is not known, too. */
     void (*find)(struct batch_cmd *cmd, const char *job_name);
+    void (*mine)(struct batch_cmd *cmd, const char *user);
     enum batch_outcome (*found)(const struct batch_result *r, struct hq_arena *arena, struct hq_str **ret_ids,
                                 size_t *ret_count, struct hq_buf *why);
     void (*cancel)(struct batch_cmd *cmd, const char *id);
@@ -104,6 +106,8 @@ void batch_why(const struct batch_result *r, const char *tool, struct hq_buf *wh
 bool batch_is_clean(const struct batch_result *r); /* started, not killed, exit status 0 */
 /* Printable, no blanks, not too long: what may stand in a command line and in our state. */
 bool batch_id_ok(struct hq_str id);
+/* Next line of what a command printed, without its end; false at the end of it. */
+bool batch_next_line(struct hq_str *rest, struct hq_str *ret_line);
 struct batch_row *batch_add_row(struct batch_rows *rows, struct hq_arena *arena); /* NULL: the bound is reached */
 void batch_sort_rows(struct batch_rows *rows);
 /* In sorted rows, the row of a job that is ours: same id (when known), same script, submitted after it was planned. */

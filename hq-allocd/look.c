@@ -106,69 +106,6 @@ judge(struct allocd *a, const struct batch *b, struct mirror_queue *q, struct mi
 }
 
 /* ---- status of all */
-/* "SERVERDIR/autoalloc/..." of this server. */
-static bool
-is_own_script(const struct allocd *a, struct hq_str script)
-{
-    HQ_AUTO(hq_buf_fini) struct hq_buf prefix = HQ_BUF_INIT;
-    hq_buf_printf(&prefix, "%s/autoalloc/", a->instance.ptr);
-    return hq_str_starts(script, hq_buf_view(&prefix)) && hq_str_ends(script, HQ_STR("/hq-submit.sh"));
-}
-
-struct scripts { /* of all allocations, sorted */
-    struct hq_str *v;
-    size_t count;
-    size_t cap;
-};
-
-static int
-cmp_script(const void *pa, const void *pb)
-{
-    return hq_str_cmp(*(const struct hq_str *)pa, *(const struct hq_str *)pb);
-}
-
-static void
-take_scripts(const struct allocd *a, struct scripts *s, struct hq_arena *arena)
-{
-    struct mirror_queue *q;
-    struct mirror_alloc *m;
-    LIST_FOREACH(q, &a->queues, link)
-    {
-        LIST_FOREACH(m, &q->allocs, link)
-        {
-            hq_arena_grow(arena, &s->v, &s->cap, s->count + 1, sizeof *s->v);
-            s->v[s->count++] = mirror_script(m, arena);
-        }
-    }
-    if (s->count > 1) {
-        qsort(s->v, s->count, sizeof *s->v, cmp_script);
-    }
-}
-
-static bool
-is_known_script(const struct scripts *s, struct hq_str script)
-{
-    return s->count > 0 && bsearch(&script, s->v, s->count, sizeof *s->v, cmp_script) != NULL;
-}
-
-/* Jobs with a script of ours that no allocation stands for: a submission that was given up and came through after all. */
-static void
-sweep(struct allocd *a, const struct batch *b, const struct batch_rows *rows, struct hq_arena *arena)
-{
-    struct scripts known = {0};
-    take_scripts(a, &known, arena);
-    for (size_t i = 0; i < rows->count; i++) {
-        const struct batch_row *row = &rows->v[i];
-        bool is_live = row->state == BATCH_PENDING || row->state == BATCH_HELD || row->state == BATCH_RUNNING;
-        bool is_stray = is_live && is_own_script(a, row->script) && !is_known_script(&known, row->script);
-        is_stray = is_stray || (is_live && trial_is_stray(a, row->script));
-        if (is_stray && !link_has_reports(a)) { /* what is on its way may explain it */
-            hq_log_warn("Job %.*s belongs to no allocation any more: it is cancelled", HQ_STR_FMT(row->id));
-            cancel_begin(a, b, 0, 0, row->id);
-        }
-    }
-}
-
 struct look {
     struct allocd *a;
     const struct batch *batch;
@@ -218,8 +155,9 @@ on_status(void *ctx, const struct batch_result *r)
     if (is_answer) {
         a->look_tries[ix] = 0;
         set_problem(a, HQ_STR_NULL);
-        if (l->batch->find == NULL) { /* it lists all jobs of this user */
-            sweep(a, l->batch, &rows, &arena);
+        if (l->batch->mine == NULL) { /* it lists all jobs of this user */
+            strays_sweep(a, l->batch, &rows);
+            strays_swept(a, l->batch, now_ms);
         }
     } else {
         if (a->look_tries[ix]++ == 0) {
@@ -231,8 +169,8 @@ on_status(void *ctx, const struct batch_result *r)
     free(l);
 }
 
-static void
-begin_status(struct allocd *a, const struct batch *b)
+void
+look_begin(struct allocd *a, const struct batch *b)
 {
     HQ_AUTO(hq_arena_fini) struct hq_arena arena;
     hq_arena_init(&arena, 0);
@@ -324,7 +262,7 @@ look_progress(struct allocd *a, hq_ms now_ms)
     for (uint32_t ix = 0; ix < MANAGERS; ix++) {
         if (is_due[ix] && !a->is_looking[ix]) {
             if (now_ms >= a->next_look_ms[ix]) {
-                begin_status(a, ix == 0 ? &batch_pbs : &batch_slurm);
+                look_begin(a, ix == 0 ? &batch_pbs : &batch_slurm);
             }
             next_ms = HQ_MAX(HQ_MIN(next_ms, a->next_look_ms[ix]), now_ms + 1);
         }

@@ -1,6 +1,5 @@
 /* hqd's queues and allocations as of its last answer. */
 #include <stdlib.h>
-#include <unistd.h>
 
 #include "common/clock.h"
 #include "common/mem.h"
@@ -208,22 +207,12 @@ mirror_confirmed(struct allocd *a, uint32_t queue, uint32_t number)
     }
 }
 
-/* What a submission that failed left behind: a script, and nothing else of ours. */
-static void
-remove_dir(const char *dir)
-{
-    HQ_AUTO(hq_buf_fini) struct hq_buf path = HQ_BUF_INIT;
-    hq_buf_printf(&path, "%s/hq-submit.sh", dir);
-    (void)unlink(path.ptr); /* it may be gone */
-    (void)rmdir(dir);       /* something of the batch system may be in it: then it stays */
-}
-
 static void
 keep_dir(struct allocd *a, char *dir)
 {
     char **slot = &a->refused_dirs[a->refused_next++ % REFUSED_DIRS_KEPT];
     if (*slot != NULL) {
-        remove_dir(*slot);
+        files_begin_remove(a, *slot);
     }
     free(*slot);
     *slot = dir;
@@ -317,5 +306,11 @@ mirror_merge(struct allocd *a, const Hq__AllocTurnAnswer *m)
     }
     drop_old(a);
     merge_demand(a, m);
+    if (m->is_full) { /* an earlier process of ours may have left something */
+        LIST_FOREACH(q, &a->queues, link)
+        {
+            strays_expect(a, mirror_batch(q));
+        }
+    }
     a->is_stopping = m->is_stopping;
 }

@@ -40,17 +40,21 @@ is_link_trouble(const struct batch_result *r)
            contains(r->err, "ommunication failure") || contains(r->err, "Couldn't connect");
 }
 
+static bool
+is_id(struct hq_str line)
+{
+    return batch_id_ok(line) && line.ptr[0] >= '0' && line.ptr[0] <= '9';
+}
+
 /* The id is the last line that looks like one: a site's banner may stand before it. */
 static bool
 find_id(struct hq_str out, struct hq_arena *arena, struct hq_str *ret_id)
 {
     bool found = false;
-    for (bool has_more = true; has_more && out.len > 0;) {
-        struct hq_str line;
-        has_more = hq_str_split(&out, '\n', &line);
+    struct hq_str line;
+    while (batch_next_line(&out, &line)) {
         line = hq_str_trim(line);
-        bool has_digit = line.len > 0 && line.ptr[0] >= '0' && line.ptr[0] <= '9';
-        if (has_digit && batch_id_ok(line)) {
+        if (is_id(line)) {
             *ret_id = hq_arena_str(arena, line);
             found = true;
         }
@@ -216,6 +220,19 @@ add_job(struct batch_rows *ret, const char *id, const json_t *job, int32_t utc_o
     }
 }
 
+/* Variables of some job that are no UTF-8 are passed through and would spoil the answer about all: shown as U+FFFD. */
+static json_t *
+load_json(struct hq_str text)
+{
+    HQ_AUTO(hq_buf_fini) struct hq_buf clean = HQ_BUF_INIT;
+    json_error_t bad;
+    if (hq_str_is_utf8(text)) {
+        return json_loadb(text.ptr, text.len, JSON_ALLOW_NUL, &bad);
+    }
+    hq_buf_utf8_lossy(&clean, text);
+    return json_loadb(clean.ptr, clean.len, JSON_ALLOW_NUL, &bad);
+}
+
 static enum batch_outcome
 statuses(const struct batch_result *r, int32_t utc_offset_s, struct hq_arena *arena, struct batch_rows *ret,
          struct hq_buf *why)
@@ -223,8 +240,7 @@ statuses(const struct batch_result *r, int32_t utc_offset_s, struct hq_arena *ar
     /* qstat may fail and still tell of the jobs it knows; when the server is down its JSON is valid and empty. */
     int code = exit_code(r);
     bool is_down = code == EXIT_NO_SERVER_QSTAT || is_link_trouble(r);
-    json_error_t bad;
-    json_t *root = is_down || r->start_errno != 0 ? NULL : json_loadb(r->out.ptr, r->out.len, JSON_ALLOW_NUL, &bad);
+    json_t *root = is_down || r->start_errno != 0 || r->out.len == 0 ? NULL : load_json(r->out);
     if (!json_is_object(root)) {
         json_decref(root);
         if (code == EXIT_FINISHED_JOB || code == EXIT_UNKNOWN_JOB) {
@@ -259,6 +275,15 @@ find(struct batch_cmd *cmd, const char *job_name)
     batch_env(cmd, "LC_ALL=C");
 }
 
+static void
+mine(struct batch_cmd *cmd, const char *user)
+{
+    batch_arg(cmd, "qselect");
+    batch_arg(cmd, "-u");
+    batch_arg(cmd, user);
+    batch_env(cmd, "LC_ALL=C");
+}
+
 static enum batch_outcome
 found(const struct batch_result *r, struct hq_arena *arena, struct hq_str **ret_ids, size_t *ret_count,
       struct hq_buf *why)
@@ -271,11 +296,10 @@ found(const struct batch_result *r, struct hq_arena *arena, struct hq_str **ret_
     }
     size_t cap = 0;
     struct hq_str out = r->out;
-    for (bool has_more = true; has_more && out.len > 0 && *ret_count < BATCH_ROWS_MAX;) {
-        struct hq_str line;
-        has_more = hq_str_split(&out, '\n', &line);
+    struct hq_str line;
+    while (*ret_count < BATCH_ROWS_MAX && batch_next_line(&out, &line)) {
         line = hq_str_trim(line);
-        if (batch_id_ok(line) && line.ptr[0] >= '0' && line.ptr[0] <= '9') {
+        if (is_id(line)) {
             hq_arena_grow(arena, ret_ids, &cap, *ret_count + 1, sizeof **ret_ids);
             (*ret_ids)[(*ret_count)++] = hq_arena_str(arena, line);
         }
@@ -318,6 +342,7 @@ const struct batch batch_pbs = {
     .status = status,
     .statuses = statuses,
     .find = find,
+    .mine = mine,
     .found = found,
     .cancel = cancel,
     .canceled = canceled,

@@ -11,21 +11,30 @@
 #include "common/fs.h"
 #include "common/mem.h"
 #include "common/proc.h"
+#include "hq-allocd/aside.h"
 
 #define GRACE_MS 2000 /* after its end: for pipes that its children hold open */
 
 extern char **environ;
 
-struct run {
-    TAILQ_ENTRY(run) link;
-    struct runner *runner;
+struct launch { /* of one program: done aside, since its directory or itself may lie on a filesystem that hangs */
+    struct run *run;
     char **argv;
     char **envp;
     char *dir;
+    int rc;
+    struct hq_proc proc;
+    int fds[2]; /* our ends of its stdout and stderr */
+};
+
+struct run {
+    TAILQ_ENTRY(run) link;
+    struct runner *runner;
+    struct launch *launch; /* until it begins */
     hq_ms timeout_ms;
     runner_fn fn;
     void *ctx;
-    bool is_started;
+    bool is_started; /* or being started */
     bool is_ended;
     struct batch_result result;
     struct hq_proc proc;
@@ -38,6 +47,8 @@ struct run {
 
 struct runner {
     struct ev_loop *loop;
+    struct aside *local;  /* starts programs without a directory */
+    struct aside *shared; /* those with one */
     TAILQ_HEAD(, run) runs;
     size_t count;
     size_t started;
@@ -51,6 +62,21 @@ free_words(char **v)
         free(v[i]);
     }
     free(v);
+}
+
+static void
+launch_free(void *item)
+{
+    struct launch *l = item;
+    for (size_t i = 0; i < 2; i++) {
+        hq_fs_closep(&l->fds[i]);
+    }
+    (void)hq_proc_kill(&l->proc, SIGKILL); /* nobody will read what it says */
+    hq_proc_fini(&l->proc);
+    free_words(l->argv);
+    free_words(l->envp);
+    free(l->dir);
+    free(l);
 }
 
 static void
@@ -68,9 +94,9 @@ run_free(struct run *r)
     ev_io_stop(all->loop, &r->end);
     ev_timer_stop(all->loop, &r->timer);
     hq_proc_fini(&r->proc);
-    free_words(r->argv);
-    free_words(r->envp);
-    free(r->dir);
+    if (r->launch != NULL) {
+        launch_free(r->launch);
+    }
     free(r);
 }
 
@@ -150,12 +176,11 @@ on_timer(struct ev_loop *loop, ev_timer *w, int revents)
 {
     struct run *r = w->data;
     (void)revents;
-    if (r->is_ended || !r->is_started) { /* it is over, or never began: what it printed by now is all */
+    if (r->is_ended) { /* what it printed by now is all */
         for (size_t i = 0; i < 2; i++) {
             ev_io_stop(loop, &r->read[i]);
             hq_fs_closep(&r->fds[i]);
         }
-        r->is_ended = true;
         finish(r);
         return;
     }
@@ -165,14 +190,14 @@ on_timer(struct ev_loop *loop, ev_timer *w, int revents)
 }
 
 static int
-open_pipes(struct run *r, int ret_write[2], struct hq_err *err)
+open_pipes(struct launch *l, int ret_write[2], struct hq_err *err)
 {
     for (size_t i = 0; i < 2; i++) {
         int p[2];
         if (pipe2(p, O_CLOEXEC) < 0) {
             return hq_err_sys(err, -errno, "Cannot make a pipe");
         }
-        r->fds[i] = p[0];
+        l->fds[i] = p[0];
         ret_write[i] = p[1];
         if (fcntl(p[0], F_SETFL, O_NONBLOCK) < 0) {
             return hq_err_sys(err, -errno, "Cannot set up a pipe");
@@ -181,40 +206,48 @@ open_pipes(struct run *r, int ret_write[2], struct hq_err *err)
     return 0;
 }
 
-static int
-launch(struct run *r)
+static void
+launch_thr(void *item)
 {
+    struct launch *l = item;
     int write_fds[2] = {-1, -1};
     struct hq_err err = {0};
-    int rc = open_pipes(r, write_fds, &err);
-    if (rc == 0) {
+    l->rc = open_pipes(l, write_fds, &err);
+    if (l->rc == 0) {
         const struct hq_proc_fd fds[] = {{-1, 0}, {write_fds[0], 1}, {write_fds[1], 2}};
-        struct hq_proc_conf conf = {.path = r->argv[0],
-                                    .argv = r->argv,
-                                    .envp = r->envp,
-                                    .dir = r->dir,
+        struct hq_proc_conf conf = {.path = l->argv[0],
+                                    .argv = l->argv,
+                                    .envp = l->envp,
+                                    .dir = l->dir,
                                     .fds = fds,
                                     .fd_count = HQ_ARRAY_LEN(fds),
-                                    .death_signal = SIGKILL,
+                                    .death_signal = SIGKILL, /* the aside's thread ends with us */
                                     .new_session = true};
-        rc = hq_proc_start(&r->proc, &conf, &err);
+        l->rc = hq_proc_start(&l->proc, &conf, &err);
     }
     hq_fs_closep(&write_fds[0]);
     hq_fs_closep(&write_fds[1]);
-    return rc;
 }
 
 static void
-begin(struct run *r)
+on_launched(void *item)
 {
+    struct launch *l = item;
+    struct run *r = l->run;
     struct runner *all = r->runner;
-    int rc = launch(r);
-    r->is_started = true;
-    all->started++;
+    r->proc = l->proc;
+    l->proc = HQ_PROC_INIT;
+    for (size_t i = 0; i < 2; i++) {
+        r->fds[i] = l->fds[i];
+        l->fds[i] = -1;
+    }
+    int rc = l->rc;
+    launch_free(l);
     if (rc < 0) {
         r->result.start_errno = -rc;
-        r->is_ended = true;
-        set_timer(r, 0); /* never from inside the call */
+        hq_fs_closep(&r->fds[0]);
+        hq_fs_closep(&r->fds[1]);
+        finish(r);
         return;
     }
     for (size_t i = 0; i < 2; i++) {
@@ -224,6 +257,18 @@ begin(struct run *r)
     ev_io_set(&r->end, r->proc.pidfd, EV_READ);
     ev_io_start(all->loop, &r->end);
     set_timer(r, r->timeout_ms);
+}
+
+static void
+begin(struct run *r)
+{
+    static const struct aside_calls calls = {.work = launch_thr, .done = on_launched, .drop = launch_free};
+    struct runner *all = r->runner;
+    struct launch *l = r->launch;
+    r->is_started = true;
+    all->started++;
+    r->launch = NULL;
+    aside_put(l->dir == NULL ? all->local : all->shared, &calls, l);
 }
 
 static void
@@ -246,6 +291,8 @@ runner_create(struct ev_loop *loop)
 {
     struct runner *all = hq_xalloc(sizeof *all);
     all->loop = loop;
+    all->local = aside_create(loop);
+    all->shared = aside_create(loop);
     TAILQ_INIT(&all->runs);
     ev_init(&all->kick, on_kick);
     all->kick.data = all;
@@ -259,9 +306,11 @@ runner_destroy(struct runner *all)
         return;
     }
     ev_timer_stop(all->loop, &all->kick);
+    aside_destroy(all->local);
+    aside_destroy(all->shared);
     while (!TAILQ_EMPTY(&all->runs)) {
         struct run *r = TAILQ_FIRST(&all->runs);
-        if (r->is_started && !r->is_ended) {
+        if (r->proc.pidfd >= 0 && !r->is_ended) {
             int status;
             (void)hq_proc_kill(&r->proc, SIGKILL);
             if (hq_proc_wait(&r->proc, 1000, &status) < 0) {
@@ -304,14 +353,17 @@ runner_start(struct runner *all, const struct batch_cmd *cmd, const char *dir, h
              void *ctx)
 {
     struct run *r = hq_xalloc(sizeof *r);
+    struct launch *l = hq_xalloc(sizeof *l);
     HQ_ASSERT(cmd->argc > 0);
-    r->runner = all;
-    r->argv = hq_xcalloc(cmd->argc + 1, sizeof *r->argv);
+    *l = (struct launch){.run = r, .proc = HQ_PROC_INIT, .fds = {-1, -1}};
+    l->argv = hq_xcalloc(cmd->argc + 1, sizeof *l->argv);
     for (size_t i = 0; i < cmd->argc; i++) {
-        r->argv[i] = hq_xstrdup(cmd->argv[i]);
+        l->argv[i] = hq_xstrdup(cmd->argv[i]);
     }
-    r->envp = merge_env(cmd);
-    r->dir = dir == NULL ? NULL : hq_xstrdup(dir);
+    l->envp = merge_env(cmd);
+    l->dir = dir == NULL ? NULL : hq_xstrdup(dir);
+    r->runner = all;
+    r->launch = l;
     r->timeout_ms = timeout_ms;
     r->fn = fn;
     r->ctx = ctx;
@@ -325,6 +377,12 @@ runner_start(struct runner *all, const struct batch_cmd *cmd, const char *dir, h
     TAILQ_INSERT_TAIL(&all->runs, r, link);
     all->count++;
     kick(all);
+}
+
+struct aside *
+runner_shared(const struct runner *all)
+{
+    return all->shared;
 }
 
 size_t

@@ -1,7 +1,9 @@
 #include "hq-allocd/shell.h"
 
+#include <pwd.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "common/clock.h"
 #include "common/log.h"
@@ -69,6 +71,7 @@ on_turn_end(struct ev_loop *loop, ev_prepare *w, int revents)
     a->is_due = false;
     hq_ms next_ms = submit_progress(a, now_ms);
     next_ms = HQ_MIN(next_ms, look_progress(a, now_ms));
+    next_ms = HQ_MIN(next_ms, strays_progress(a, now_ms));
     next_ms = HQ_MIN(next_ms, link_progress(a, now_ms)); /* last: with the reports of the others */
     arm(a, a->is_due ? now_ms : next_ms);
 }
@@ -89,6 +92,19 @@ on_signal(struct ev_loop *loop, ev_signal *w, int revents)
     (void)revents;
     a->is_ending = true;
     ev_break(loop, EVBREAK_ALL);
+}
+
+/* Before the loop: a directory of users may be far away. */
+static void
+find_user(struct allocd *a)
+{
+    struct passwd entry;
+    struct passwd *found = NULL;
+    char bytes[4096];
+    if (getpwuid_r(geteuid(), &entry, bytes, sizeof bytes, &found) == 0 && found != NULL &&
+        strlen(found->pw_name) < sizeof a->user) {
+        memcpy(a->user, found->pw_name, strlen(found->pw_name) + 1);
+    }
 }
 
 static void
@@ -114,6 +130,7 @@ shell_main(const struct shell_args *args)
         hq_log_error("%s", err.text);
         return 1;
     }
+    find_user(&a);
     a.loop = ev_loop_new(EVFLAG_AUTO); /* not the default loop: that one takes SIGCHLD and our children's ends */
     if (a.loop == NULL) {
         hq_log_error("The event loop could not be made");

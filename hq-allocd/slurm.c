@@ -75,9 +75,8 @@ starts_nocase(struct hq_str line, const char *prefix)
 static bool
 find_id(struct hq_str out, struct hq_arena *arena, struct hq_str *ret_id)
 {
-    for (bool has_more = true; has_more && out.len > 0;) {
-        struct hq_str line;
-        has_more = hq_str_split(&out, '\n', &line);
+    struct hq_str line;
+    while (batch_next_line(&out, &line)) {
         line = hq_str_trim(line);
         if (!starts_nocase(line, "submitted batch job")) {
             continue;
@@ -222,10 +221,9 @@ statuses(const struct batch_result *r, int32_t utc_offset_s, struct hq_arena *ar
         return BATCH_UNREACHABLE;
     }
     struct hq_str out = r->out;
-    for (bool has_more = true; has_more && out.len > 0;) {
-        struct hq_str line;
+    struct hq_str line;
+    while (batch_next_line(&out, &line)) {
         struct batch_row row;
-        has_more = hq_str_split(&out, '\n', &line);
         if (!slurm_row(line, &row)) {
             continue;
         }

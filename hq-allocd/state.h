@@ -1,6 +1,7 @@
 /* state.h - what hq-allocd holds while it runs: hqd's state mirrored, and what is being done right now.
  *
- * Purpose    shared by its shell files (link.c, mirror.c, submit.c, look.c, trial.c, shell.c). Nothing here must survive:
+ * Purpose    shared by its shell files (link.c, mirror.c, submit.c, files.c, look.c, lookup.c,
+ *            cancel.c, strays.c, trial.c, shell.c). Nothing here must survive:
  *            whatever is found out becomes a report to hqd.
  * Ownership  struct allocd owns everything; runs of commands name allocations by queue and number, never by pointer.
  * Threads    loop thread.
@@ -24,10 +25,12 @@
 #define MANAGERS 2u /* PBS, Slurm */
 #define INCARNATION_BYTES 16u
 #define REFUSED_DIRS_KEPT 20u
+#define USER_BYTES_MAX 256u
 
 enum phase {                   /* of a planned allocation */
              PHASE_UNSURE = 0, /* it may have been submitted by an earlier process: look it up */
              PHASE_NEW,        /* ours, hqd has it on disk: submit */
+             PHASE_WRITING,    /* its script; nothing is submitted yet */
              PHASE_SUBMITTING,
              PHASE_TOLD, /* a report is on its way */
 };
@@ -81,6 +84,13 @@ struct mirror_queue {
     bool is_pause_told;
     bool has_failed; /* a submission of this round was refused: so would the others be */
     LIST_HEAD(, mirror_alloc) allocs;
+};
+
+struct stray_watch { /* of one batch system */
+    bool is_expected;
+    bool is_running;
+    uint32_t sweeps;
+    hq_ms next_ms;
 };
 
 struct report {
@@ -143,6 +153,8 @@ struct allocd {
     bool is_looking[MANAGERS];
     hq_ms next_look_ms[MANAGERS]; /* not before: the batch system did not answer */
     uint32_t look_tries[MANAGERS];
+    struct stray_watch strays[MANAGERS];
+    char user[USER_BYTES_MAX]; /* "" = unknown */
 
     char *refused_dirs[REFUSED_DIRS_KEPT]; /* of the last failed submissions, for users to look into; older ones go */
     size_t refused_next;
@@ -186,9 +198,25 @@ hq_ms submit_progress(struct allocd *a, hq_ms now_ms);
 void submit_accepted(struct allocd *a, struct mirror_alloc *m, uint32_t queue, struct hq_str id);
 /* It was not submitted after all. */
 void submit_lost(struct allocd *a, struct mirror_alloc *m, uint32_t queue);
-/* Directory and script of one allocation; *ret_script heap. */
-int submit_write_script(struct allocd *a, const Hq__AllocParams *p, uint32_t queue, uint32_t number, uint32_t nodes,
-                        const char *server_dir, const char *dir, bool is_trial, char **ret_script, struct hq_err *err);
+
+/* ---- files.c */
+struct files_script {
+    uint32_t queue;
+    uint32_t number;
+    uint32_t nodes;
+    const char *server_dir;
+    const char *dir; /* of the allocation */
+    bool is_trial;
+};
+void files_script(const struct allocd *a, const Hq__AllocParams *p, const struct files_script *what,
+                  struct hq_buf *ret_text);
+/* Blocks. Directory and script; *ret_path heap. */
+int files_write_script(const char *dir, struct hq_str text, char **ret_path, struct hq_err *err);
+typedef void (*files_fn)(struct allocd *a, uint32_t queue, uint32_t number, const char *path, const struct hq_err *err);
+/* The same aside; then fn, with the path or NULL and the reason. */
+void files_begin_script(struct allocd *a, const Hq__AllocParams *p, const struct files_script *what, files_fn fn);
+void files_begin_job_id(struct allocd *a, const char *dir, struct hq_str id);
+void files_begin_remove(struct allocd *a, const char *dir); /* of a failed submission */
 
 /* ---- look.c */
 #define LOOK_RETRY_MS_MIN 1000 /* a batch system that did not answer is asked again then, later and later */
@@ -199,6 +227,15 @@ void look_soon(struct allocd *a); /* a user asked */
 /* Once per allocation. row: NULL = none. */
 void look_tell_end(struct allocd *a, struct mirror_queue *q, struct mirror_alloc *m, bool is_failed, struct hq_str why,
                    const struct batch_row *row);
+
+void look_begin(struct allocd *a, const struct batch *b); /* asks for the status of all its allocations */
+
+/* ---- strays.c */
+/* A job of ours may turn up that no allocation stands for: the next hour is watched. */
+void strays_expect(struct allocd *a, const struct batch *b);
+void strays_sweep(struct allocd *a, const struct batch *b, const struct batch_rows *rows); /* sorted or not */
+void strays_swept(struct allocd *a, const struct batch *b, hq_ms now_ms);
+hq_ms strays_progress(struct allocd *a, hq_ms now_ms);
 
 /* ---- lookup.c, cancel.c */
 void lookup_begin(struct allocd *a, struct mirror_queue *q, struct mirror_alloc *m);

@@ -1,9 +1,7 @@
 /* Plans and submissions. An allocation is submitted only when hqd has its plan on disk. */
 #include <stdlib.h>
-#include <unistd.h>
 
 #include "common/clock.h"
-#include "common/fs.h"
 #include "common/log.h"
 #include "common/mem.h"
 #include "hq-allocd/script.h"
@@ -147,54 +145,6 @@ struct submission {
     const struct batch *batch;
 };
 
-int
-submit_write_script(struct allocd *a, const Hq__AllocParams *p, uint32_t queue, uint32_t number, uint32_t nodes,
-                    const char *server_dir, const char *dir, bool is_trial, char **ret_script, struct hq_err *err)
-{
-    HQ_AUTO(hq_arena_fini) struct hq_arena arena;
-    HQ_AUTO(hq_buf_fini) struct hq_buf text = HQ_BUF_INIT;
-    HQ_AUTO(hq_buf_fini) struct hq_buf path = HQ_BUF_INIT;
-    hq_arena_init(&arena, 0);
-    struct hq_str *worker_args = hq_arena_array(&arena, p->n_worker_args, sizeof *worker_args);
-    for (size_t i = 0; i < p->n_worker_args; i++) {
-        worker_args[i] = hq_str_make((const char *)p->worker_args[i].data, p->worker_args[i].len);
-    }
-    struct hq_str *extra = hq_arena_array(&arena, p->n_additional_args, sizeof *extra);
-    for (size_t i = 0; i < p->n_additional_args; i++) {
-        extra[i] = hq_str_make((const char *)p->additional_args[i].data, p->additional_args[i].len);
-    }
-    struct script s = {.is_pbs = p->manager == HQ__MANAGER__MANAGER_PBS,
-                       .is_trial = is_trial,
-                       .queue = queue,
-                       .number = number,
-                       .nodes = nodes,
-                       .time_limit_ms = (hq_ms)p->time_limit_ms,
-                       .idle_timeout_ms = (hq_ms)p->idle_timeout_ms,
-                       .name = hq_str_make((const char *)p->name.data, p->name.len),
-                       .dir = hq_str_from(dir),
-                       .server_dir = hq_str_from(server_dir),
-                       .hq = hq_buf_view(&a->hq_path),
-                       .rust_log = hq_str_from(getenv("RUST_LOG")),
-                       .worker_args = worker_args,
-                       .worker_arg_count = p->n_worker_args,
-                       .extra_args = extra,
-                       .extra_arg_count = p->n_additional_args,
-                       .start_cmd = hq_str_make((const char *)p->worker_start_cmd.data, p->worker_start_cmd.len),
-                       .stop_cmd = hq_str_make((const char *)p->worker_stop_cmd.data, p->worker_stop_cmd.len),
-                       .wrap_cmd = hq_str_make((const char *)p->worker_wrap_cmd.data, p->worker_wrap_cmd.len)};
-    script_text(&s, &text);
-    int rc = hq_fs_mkdirs(dir, 0700, err);
-    hq_buf_printf(&path, "%s/hq-submit.sh", dir);
-    if (rc == 0) {
-        (void)unlink(path.ptr); /* of a process that died in the middle of writing */
-        rc = hq_fs_create(path.ptr, hq_buf_view(&text), 0600, err);
-    }
-    if (rc == 0) {
-        *ret_script = hq_buf_take(&path);
-    }
-    return rc;
-}
-
 static void
 tell_refused(struct allocd *a, struct mirror_alloc *m, uint32_t queue, bool is_failed, struct hq_str why)
 {
@@ -204,22 +154,10 @@ tell_refused(struct allocd *a, struct mirror_alloc *m, uint32_t queue, bool is_f
     link_set_bytes(&r->text, why);
 }
 
-static void
-write_job_id(const struct mirror_alloc *m, struct hq_str id)
-{
-    HQ_AUTO(hq_buf_fini) struct hq_buf path = HQ_BUF_INIT;
-    struct hq_err err = {0};
-    hq_buf_printf(&path, "%s/jobid", m->dir);
-    (void)unlink(path.ptr);
-    if (hq_fs_create(path.ptr, id, 0600, &err) < 0) {
-        hq_log_warn("The id of an allocation could not be written to its directory: %s", err.text);
-    }
-}
-
 void
 submit_accepted(struct allocd *a, struct mirror_alloc *m, uint32_t queue, struct hq_str id)
 {
-    write_job_id(m, id);
+    files_begin_job_id(a, m->dir, id);
     m->phase = PHASE_TOLD;
     link_set_bytes(&link_report(a, HQ__ALLOC_REPORT_KIND__ALLOC_REPORT_QUEUED, queue, m->number)->allocation_id, id);
     m->track.next_look_ms = hq_clock_ms() + HQ_MIN(a->conf.track.look_min_ms, (hq_ms)FIRST_LOOK_MS);
@@ -232,6 +170,10 @@ submit_lost(struct allocd *a, struct mirror_alloc *m, uint32_t queue)
     HQ_AUTO(hq_buf_fini) struct hq_buf text = HQ_BUF_INIT;
     hq_buf_printf(&text, "%.*s\nNo job of it was found afterwards", HQ_STR_FMT(why));
     tell_refused(a, m, queue, false, hq_buf_view(&text));
+    struct mirror_queue *q = mirror_queue(a, queue);
+    if (q != NULL) {
+        strays_expect(a, mirror_batch(q)); /* it may show up after all */
+    }
 }
 
 static void
@@ -274,24 +216,35 @@ on_submitted(void *ctx, const struct batch_result *r)
 }
 
 static void
-submit(struct allocd *a, struct mirror_queue *q, struct mirror_alloc *m)
+on_script(struct allocd *a, uint32_t queue, uint32_t number, const char *path, const struct hq_err *err)
 {
-    char *script = NULL;
-    struct hq_err err = {0};
-    m->phase = PHASE_SUBMITTING;
-    if (submit_write_script(a, q->info->params, q->id, m->number, m->worker_count, a->instance.ptr, m->dir, false,
-                            &script, &err) < 0) {
-        tell_refused(a, m, q->id, true, hq_str_from(err.text));
+    struct mirror_queue *q = mirror_queue(a, queue);
+    struct mirror_alloc *m = q == NULL ? NULL : mirror_alloc(q, number);
+    a->is_due = true;
+    if (m == NULL || m->phase != PHASE_WRITING || m->state != HQ__ALLOC_STATE__ALLOC_PLANNED) {
+        return; /* hqd knows more than we do */
+    }
+    if (path == NULL) {
+        tell_refused(a, m, queue, true, hq_str_from(err->text));
         return;
     }
     HQ_AUTO(hq_arena_fini) struct hq_arena arena;
     hq_arena_init(&arena, 0);
     struct batch_cmd cmd = {.arena = &arena};
     struct submission *s = hq_xalloc(sizeof *s);
-    *s = (struct submission){.a = a, .queue = q->id, .number = m->number, .batch = mirror_batch(q)};
-    s->batch->submit(&cmd, script);
+    *s = (struct submission){.a = a, .queue = queue, .number = number, .batch = mirror_batch(q)};
+    m->phase = PHASE_SUBMITTING;
+    s->batch->submit(&cmd, path);
     runner_start(a->runner, &cmd, m->dir, a->conf.command_ms, on_submitted, s);
-    free(script);
+}
+
+static void
+submit(struct allocd *a, struct mirror_queue *q, struct mirror_alloc *m)
+{
+    struct files_script what = {
+        .queue = q->id, .number = m->number, .nodes = m->worker_count, .server_dir = a->instance.ptr, .dir = m->dir};
+    m->phase = PHASE_WRITING;
+    files_begin_script(a, q->info->params, &what, on_script);
 }
 
 /* One after another, in the order of their numbers; one that is looked up holds the others back: what was asked for
@@ -302,7 +255,7 @@ is_queue_busy(const struct mirror_queue *q)
     const struct mirror_alloc *m;
     LIST_FOREACH(m, &q->allocs, link)
     {
-        bool is_out = m->phase == PHASE_SUBMITTING || m->phase == PHASE_UNSURE;
+        bool is_out = m->phase == PHASE_WRITING || m->phase == PHASE_SUBMITTING || m->phase == PHASE_UNSURE;
         if (m->state == HQ__ALLOC_STATE__ALLOC_PLANNED && is_out) {
             return true;
         }
@@ -317,11 +270,14 @@ submit_next(struct allocd *a, struct mirror_queue *q)
     struct mirror_alloc *m;
     LIST_FOREACH(m, &q->allocs, link)
     {
-        if (m->state != HQ__ALLOC_STATE__ALLOC_PLANNED || m->phase != PHASE_NEW) {
+        bool is_unsubmitted = m->phase == PHASE_NEW || m->phase == PHASE_WRITING;
+        if (m->state != HQ__ALLOC_STATE__ALLOC_PLANNED || !is_unsubmitted) {
             continue;
         }
         if (is_unwanted) {
             tell_refused(a, m, q->id, false, HQ_STR("the queue is gone"));
+        } else if (m->phase == PHASE_WRITING) {
+            continue;
         } else if (q->has_failed) {
             tell_refused(a, m, q->id, false, HQ_STR("the one before it was refused"));
         } else if (!is_queue_busy(q)) {

@@ -9,6 +9,7 @@
 #include "hq-allocd/script.h"
 #include "hq-allocd/state.h"
 
+#define TMP_PREFIX "/tmp/hq"
 #define MARK_NAME "hq-trial-of" /* file in the temporary directory: the instance it belongs to */
 
 static void
@@ -46,7 +47,8 @@ bool
 trial_is_stray(const struct allocd *a, struct hq_str script)
 {
     ptrdiff_t at = hq_str_find(script, HQ_STR("/autoalloc/0"));
-    if (at < 0 || !hq_str_ends(script, HQ_STR("/hq-submit.sh")) || trial_owns(a, script)) {
+    if (at < 0 || !hq_str_starts(script, HQ_STR(TMP_PREFIX)) || !hq_str_ends(script, HQ_STR("/hq-submit.sh")) ||
+        trial_owns(a, script)) {
         return false;
     }
     HQ_AUTO(hq_buf_fini) struct hq_buf path = HQ_BUF_INIT;
@@ -134,8 +136,12 @@ on_submitted(void *ctx, const struct batch_result *r)
     struct hq_str id = HQ_STR_NULL;
     hq_arena_init(&arena, 0);
     t->a->is_due = true;
-    if (t->batch->submitted(r, &arena, &id, &why) != BATCH_OK) {
-        fail_submit(t, why.ptr); /* if a job came of it after all, the sweep finds it by the mark in its directory */
+    enum batch_outcome outcome = t->batch->submitted(r, &arena, &id, &why);
+    if (outcome != BATCH_OK) {
+        if (outcome != BATCH_REJECTED) {
+            strays_expect(t->a, t->batch); /* a job that came of it after all is found by the mark in its directory */
+        }
+        fail_submit(t, why.ptr);
         return;
     }
     struct batch_cmd cmd = {.arena = &arena};
@@ -144,12 +150,14 @@ on_submitted(void *ctx, const struct batch_result *r)
     runner_start(t->a->runner, &cmd, t->tmp, t->a->conf.command_ms, on_canceled, t);
 }
 
+/* On the loop: the directory for temporary files is a local one. */
 static int
 prepare(struct trial *t, const Hq__AllocParams *p, struct hq_err *err)
 {
+    HQ_AUTO(hq_buf_fini) struct hq_buf text = HQ_BUF_INIT;
     HQ_AUTO(hq_buf_fini) struct hq_buf dir = HQ_BUF_INIT;
     HQ_AUTO(hq_buf_fini) struct hq_buf mark = HQ_BUF_INIT;
-    char tmp[] = "/tmp/hqXXXXXX";
+    char tmp[] = TMP_PREFIX "XXXXXX";
     if (mkdtemp(tmp) == NULL) {
         return hq_err_sys(err, -errno, "A temporary directory could not be made");
     }
@@ -158,7 +166,10 @@ prepare(struct trial *t, const Hq__AllocParams *p, struct hq_err *err)
     int rc = hq_fs_create(mark.ptr, hq_buf_view(&t->a->instance), 0600, err);
     script_dir(hq_str_from(tmp), hq_str_make((const char *)p->name.data, p->name.len), 0, 1, &dir);
     if (rc == 0) {
-        rc = submit_write_script(t->a, p, 0, 1, p->max_workers_per_alloc, tmp, dir.ptr, true, &t->script, err);
+        struct files_script what = {
+            .number = 1, .nodes = p->max_workers_per_alloc, .server_dir = tmp, .dir = dir.ptr, .is_trial = true};
+        files_script(t->a, p, &what, &text);
+        rc = files_write_script(dir.ptr, hq_buf_view(&text), &t->script, err);
     }
     return rc;
 }

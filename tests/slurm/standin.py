@@ -5,11 +5,14 @@ real one does not show on demand. The state is one JSON file under a lock; a tes
 import contextlib
 import fcntl
 import json
+import os
+import pwd
 import sys
 
 PROGRAM = r'''#!%(python)s
 import fcntl, json, os, subprocess, sys, time
 STATE = %(state)r
+USER = %(user)r
 name = os.path.basename(sys.argv[0])
 args = sys.argv[1:]
 
@@ -108,16 +111,20 @@ if name == "qsub":
         die(162, REFUSED %% name)
     if fault == "reject":
         die(170, "qsub: Unknown queue\n")
-    number = add_job(args[-1])
-    if fault == "accept-then-hang":
+    is_late = bool(fault and fault.startswith("late:"))
+    number = add_job(args[-1], late=float(fault[5:]) if is_late else 0)
+    if fault == "accept-then-hang" or is_late:
         hang()
     die(0, "", number + "\n")
 if name == "qselect":
     if down:
         die(162, REFUSED %% name)
-    wanted = args[args.index("-N") + 1]
+    if "-u" in args:  # what is over is shown with -x only
+        is_asked = lambda j: args[-1] == USER and j["state"] != "F"
+    else:
+        is_asked = lambda j: j["name"] == args[-1]
     with Locked() as q:
-        die(0, "", "".join(n + "\n" for n, j in q["jobs"].items() if j["name"] == wanted and not j.get("gone")))
+        die(0, "", "".join(n + "\n" for n, j in q["jobs"].items() if is_asked(j) and j["visible"] <= time.time() and not j.get("gone")))
 if name == "qstat":
     stamp = lambda v: time.strftime("%%a %%b %%d %%H:%%M:%%S %%Y", time.localtime(v))
     answer = {"timestamp": int(time.time()), "pbs_version": "23.06.06", "pbs_server": "pbs01"}
@@ -164,7 +171,7 @@ class Batch:
         self.state.write_text(json.dumps({"next": 100, "jobs": {}, "calls": [], "faults": {}, "down": False, "crowd": 0}))
         for name in ("sbatch", "squeue", "scancel", "qsub", "qstat", "qselect", "qdel"):
             path = self.dir / name
-            path.write_text(PROGRAM % {"python": sys.executable, "state": str(self.state)})
+            path.write_text(PROGRAM % {"python": sys.executable, "state": str(self.state), "user": pwd.getpwuid(os.getuid()).pw_name})
             path.chmod(0o755)
         world.env["PATH"] = f"{self.dir}:{world.env['PATH']}"
 

@@ -7,6 +7,7 @@ import pytest
 
 from harness import wait_until
 from conftest import AllocWorld
+from hungfs import HungFilesystem
 from standin import Batch
 
 KNOBS = {"HQ_AUTOALLOC_REFRESH_INTERVAL_MS": "200", "HQ_AUTOALLOC_LOOKUP_GAP_MS": "600", "HQ_AUTOALLOC_MISS_GAP_MS": "1000",
@@ -279,6 +280,31 @@ def test_status_command_hangs(fake):
     wait_until(lambda: fake.status()["daemon"]["problem"] is None, "an answer again")
 
 
+def test_server_directory_hangs(fake):
+    """Scripts lie on a shared filesystem: while that hangs, what is under way is watched and cancelled as ever."""
+    add(fake)
+    want(fake)
+    alloc = one(fake)
+    try:
+        hung = HungFilesystem(fake.instance_dir() / "autoalloc")
+    except OSError as why:
+        pytest.skip(f"no filesystem that hangs: {why}")
+    try:
+        add(fake, "slurm", "--name=second")
+        fake.hq("alloc", "pause", 1)
+        wait_until(lambda: hung.holds(fake.allocd_pid()), "a script that cannot be written")
+        fake.batch.set(alloc["id"], state="RUNNING", start=time.time())
+        one(fake, "running")
+        fake.hq("alloc", "remove", "--force", 1)
+        wait_until(lambda: not fake.batch.live(), "the running one cancelled")
+        assert len(fake.batch.calls("sbatch")) == 1
+    finally:
+        hung.end()
+    wait_until(lambda: fake.status(2)["queues"][0]["submit_fails"] == 1, "the failed write counted")
+    fake.hq("alloc", "resume", 2)
+    wait_until(lambda: len(fake.batch.live()) == 1, "a submission")
+
+
 def test_ten_thousand_other_jobs(fake):
     with fake.batch.change() as data:
         data["crowd"] = 10000
@@ -406,6 +432,30 @@ def test_pbs_submit_hangs_and_came_through(fake):
     assert len(fake.batch.calls("qsub")) == 1
     assert fake.batch.calls("qselect")
     assert fake.batch.live() == [alloc["id"]]
+
+
+def test_pbs_submit_answered_late(fake):
+    """Given up after two look-ups, and then it shows up after all: found among the user's jobs, cancelled; the next one stays."""
+    fake.batch.fault(qsub=["late:4"])
+    add(fake, "pbs")
+    want(fake)
+    alloc = one(fake)
+    assert len(fake.batch.calls("qsub")) == 2
+    wait_until(lambda: fake.batch.jobs()["101.pbs01"]["state"] == "F", "the late one cancelled")
+    assert fake.batch.live() == [alloc["id"]] == ["102.pbs01"]
+
+
+def test_stray_of_an_earlier_process(fake):
+    """It shows up when nothing is waited for any more, and the process that submitted it is dead."""
+    fake.batch.fault(qsub=["late:6", "reject"])
+    add(fake, "pbs")
+    want(fake)
+    wait_until(lambda: len(fake.batch.calls("qsub")) == 2, "the loss and another try")
+    fake.hq("alloc", "pause", 1)
+    fake.server.kill()
+    fake.server = fake.start_server("--host=127.0.0.1")
+    wait_until(lambda: fake.batch.jobs()["101.pbs01"]["state"] == "F", "the late one cancelled")
+    assert fake.batch.live() == []
 
 
 def test_pbs_server_down(fake):

@@ -62,6 +62,9 @@ test_lines(void **state)
     batch_pbs.find(&cmd, "hq-1-1");
     check_line(w, &cmd, "qselect -x -N hq-1-1");
     cmd = (struct batch_cmd){.arena = &w->arena};
+    batch_pbs.mine(&cmd, "user1");
+    check_line(w, &cmd, "qselect -u user1");
+    cmd = (struct batch_cmd){.arena = &w->arena};
     batch_pbs.cancel(&cmd, "1.pbs");
     check_line(w, &cmd, "qdel 1.pbs");
 }
@@ -171,7 +174,7 @@ test_states(void **state)
         {"json-several-one-unknown-first", BATCH_OK, 1, BATCH_HELD},    /* non-zero exit and valid output */
         {"nohistory-json-x-live", BATCH_UNREACHABLE, 0, BATCH_UNKNOWN}, /* no answer about a job that lives */
         {"down-qstat-json", BATCH_UNREACHABLE, 0, BATCH_UNKNOWN},
-        {"strange-v-latin1-json", BATCH_UNREACHABLE, 0, BATCH_UNKNOWN}, /* not JSON: nothing is learned */
+        {"strange-v-latin1-json", BATCH_OK, 1, BATCH_HELD}, /* a variable that is no UTF-8 */
         {"strange-v-quote-json", BATCH_OK, 1, BATCH_HELD},
     };
     for (size_t i = 0; i < HQ_ARRAY_LEN(cases); i++) {
