@@ -187,6 +187,9 @@ agent_on_assign(struct agent *a, struct batch *batch, struct hq_err *err)
     } else if (rc == 0) {
         rc = -ENOSPC;
     }
+    if (rc < 0 && batch->hidden_id != 0) {
+        return rc;
+    }
     if (rc < 0) {
         return report_push_returned(a->conf.report, batch->body->job_id, batch->instance, batch->variant, REPORT_REJECTED,
                                     &batch->ids);
@@ -225,6 +228,14 @@ agent_on_drop(struct agent *a, uint32_t job_id, uint32_t instance, const struct 
     struct lane_match match = {.job_id = job_id, .instance = instance};
 
     return agent_withdraw(a, &match, ids, AGENT_FORGET, true);
+}
+
+int
+agent_on_end_hidden(struct agent *a, uint64_t hidden_id)
+{
+    struct lane_match match = {.any_job = true, .any_instance = true, .hidden_id = hidden_id};
+
+    return agent_withdraw(a, &match, NULL, AGENT_FORGET, true);
 }
 
 int
@@ -273,7 +284,7 @@ agent_on_withdrawn(struct agent *a, uint32_t lane_ix, enum agent_withdraw why, c
 
     HQ_ASSERT(l->waiting >= count);
     l->waiting -= count;
-    if (why != AGENT_FORGET) {
+    if (why != AGENT_FORGET && gone->hidden_id == 0) {
         /* Without memory hqd hears nothing; it asks again, or learns from the next Register what we have. */
         (void)!report_push_returned(a->conf.report, gone->job_id, gone->instance, gone->variant, (enum report_reason)why,
                                     &gone->ids);

@@ -73,6 +73,8 @@ HQ_MUST_CHECK int agent_on_drop(struct agent *a, uint32_t job_id, uint32_t insta
 void agent_on_forget_job(struct agent *a, uint32_t job_id);
 /* Everything goes: waiting tasks are forgotten, running ones killed, nothing is told. `for_good`: and nothing starts. */
 HQ_MUST_CHECK int agent_on_give_up(struct agent *a, bool for_good);
+/* One hidden run, waiting or running. */
+HQ_MUST_CHECK int agent_on_end_hidden(struct agent *a, uint64_t hidden_id);
 /* hqd is gone for good: start no more, running ones may end. */
 HQ_MUST_CHECK int agent_on_finish_running(struct agent *a);
 

@@ -47,27 +47,41 @@ agent_on_started(struct agent *a, struct slot *s, const struct run_event *e, hq_
         }
         a->next_deadline_ms = HQ_MIN(a->next_deadline_ms, s->deadline_ms);
     }
-    if (s->muted != e->serial) {
+    if (s->muted != e->serial && e->hidden_id == 0) {
         (void)!report_push_started(a->conf.report, &t); /* its end will tell */
     }
+}
+
+static int
+agent_tell_end(struct agent *a, const struct run_event *e, const struct report_task *t)
+{
+    struct hq_range one = {.first = t->task_id, .count = 1, .step = 1};
+    const struct hq_ranges ids = {.v = &one, .count = 1};
+
+    switch (e->end) {
+    case RUN_END_FINISHED:
+        return report_push_finished(a->conf.report, t);
+    case RUN_END_NODE_LOST:
+        return report_push_returned(a->conf.report, t->job_id, t->instance, t->variant, REPORT_NODE_LOST, &ids);
+    case RUN_END_FAILED:
+        break;
+    }
+    return report_push_failed(a->conf.report, t, hq_str_make(e->error, e->error_len));
 }
 
 static void
 agent_on_ended(struct agent *a, struct slot *s, const struct run_event *e)
 {
     struct report_task t = event_task(e);
-    int rc = 0;
 
     if (s->serial == e->serial) {
         a->running--; /* it was started */
     } else {
         slot_take_run(a, s, e->serial);
     }
-    if (s->muted != e->serial) {
-        rc = e->end == RUN_END_FINISHED ? report_push_finished(a->conf.report, &t)
-                                        : report_push_failed(a->conf.report, &t, hq_str_make(e->error, e->error_len));
+    if (s->muted != e->serial && e->hidden_id == 0) {
+        (void)!agent_tell_end(a, e, &t); /* without memory hqd misses the end until the next Register; we go on */
     }
-    (void)rc; /* without memory hqd misses the end until the next Register; we go on */
     s->deadline_ms = INT64_MAX;
     s->muted = 0;
 }

@@ -18,6 +18,7 @@ enum run_event_kind {
 enum run_end {
     RUN_END_FINISHED = 1,
     RUN_END_FAILED,
+    RUN_END_NODE_LOST, /* failed because another node of the task is gone: hqd starts it again */
 };
 
 enum run_why { /* an end that we brought about */
@@ -31,6 +32,7 @@ struct run_event {
     enum run_event_kind kind;
     uint32_t slot_ix;
     uint64_t serial;
+    uint64_t hidden_id; /* not 0: hqd hears nothing of it */
     uint32_t job_id;
     uint32_t task_id;
     uint32_t instance;
@@ -39,6 +41,7 @@ struct run_event {
     hq_wall_ms ended_ms;
     int64_t time_limit_ms; /* started: of the task; 0 = none */
     enum run_end end;
+    int exit_code; /* ended: as a shell shows it; -1 = it was not started */
     char *error; /* RUN_END_FAILED */
     size_t error_len;
 };

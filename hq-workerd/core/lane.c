@@ -40,6 +40,10 @@ batch_unref(struct batch *b)
     free(b->hosts);
     free(b->data);
     batch_unref(b->data_of);
+    step_desc_unref(b->step);
+    if (b->drop_hidden != NULL) {
+        b->drop_hidden(b->hidden);
+    }
     free(b);
 }
 
@@ -144,6 +148,8 @@ batch_part(struct batch *from, const struct hq_ranges *ids, struct hq_str *entri
     b->variant = from->variant;
     b->latest_start_ms = from->latest_start_ms;
     b->data_of = batch_ref(from->data_of != NULL ? from->data_of : from); /* the owner itself: no chains */
+    HQ_ASSERT(from->hidden == NULL); /* of one task: there are no parts */
+    b->step = from->step == NULL ? NULL : step_desc_ref(from->step);
     b->ids = *ids;
     b->entries = entries;
     if (from->host_count > 0) {
@@ -163,7 +169,7 @@ batch_part(struct batch *from, const struct hq_ranges *ids, struct hq_str *entri
 static bool
 batch_matches(const struct batch *b, const struct lane_match *m)
 {
-    if (!m->any_job && b->body->job_id != m->job_id) {
+    if ((!m->any_job && b->body->job_id != m->job_id) || (m->hidden_id != 0 && b->hidden_id != m->hidden_id)) {
         return false;
     }
     if (m->too_late_at_ms != 0 && m->too_late_at_ms <= b->latest_start_ms) {
@@ -226,7 +232,8 @@ lane_withdraw_batch(struct lane *l, struct batch **at, const struct lane_match *
         return rc;
     }
     list->v[list->count++] =
-        (struct lane_gone){.job_id = b->body->job_id, .instance = b->instance, .variant = b->variant, .ids = gone};
+        (struct lane_gone){.job_id = b->body->job_id, .instance = b->instance, .variant = b->variant,
+                           .hidden_id = b->hidden_id, .ids = gone};
     l->size -= hq_ranges_size(&gone);
     int went = rest == NULL;
     if (rest != NULL) {

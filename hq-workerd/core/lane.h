@@ -12,6 +12,7 @@
 
 #include "common/ranges.h"
 #include "hq-workerd/core/body.h"
+#include "hq-workerd/core/stepdesc.h"
 
 #define HQ_LANE_NO_LIMIT INT64_MAX
 
@@ -28,6 +29,10 @@ struct batch { /* fill all but refs and the positions, then lane_push */
     struct batch *data_of;  /* holds a reference when `entries` point into another batch's data */
     struct hq_str *hosts;   /* multi-node: root first; views into `data` */
     size_t host_count;
+    struct step_desc *step; /* several nodes or ranks; one reference */
+    uint64_t hidden_id;     /* not 0: our part of a task whose root is elsewhere, or a remote command: hqd hears nothing of it */
+    void *hidden;           /* the launch path's own part of that */
+    void (*drop_hidden)(void *hidden);
     struct hq_ranges_iter at; /* next id */
     size_t taken_count;
     size_t size;
@@ -61,6 +66,7 @@ struct lane_gone { /* what a withdrawal took out of one batch */
     uint32_t job_id;
     uint32_t instance;
     uint32_t variant;
+    uint64_t hidden_id;
     struct hq_ranges ids;
 };
 struct lane_gone_list {
@@ -85,6 +91,7 @@ struct lane_match { /* which tasks; a NULL set matches everything */
     bool has_lane; /* of one lane only, for who keeps several */
     uint32_t lane_ix;
     uint32_t instance;
+    uint64_t hidden_id; /* that one only; 0 = whatever it is */
     hq_wall_ms too_late_at_ms; /* 0 = whatever its time; else only those whose latest start has passed by then */
 };
 /* Takes the matching tasks out and appends them to `gone`. */

@@ -35,6 +35,7 @@ enum report_reason { /* of returned tasks; the same numbers as in proto/turn.pro
     REPORT_RETRACTED = 0,
     REPORT_REJECTED = 1,
     REPORT_NO_TIME = 2,
+    REPORT_NODE_LOST = 3,
 };
 
 HQ_MUST_CHECK struct report *report_create(void); /* NULL without memory */
