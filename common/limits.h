@@ -44,6 +44,7 @@
 #define HQ_CRASH_LIMIT_MAX 65535u
 
 /* Multi-node tasks (proto/step.proto). */
+#define HQ_ADDRESSES_MAX 16u                /* of a worker; hqd keeps the first ones */
 #define HQ_STEP_NODES_MAX 1024u             /* of one task */
 #define HQ_STEP_RANKS_MAX (1u << 16)        /* of one task */
 #define HQ_STEP_FANOUT 8u                   /* children of a node in the tree that fences and output follow */

@@ -3,6 +3,7 @@
 static const char *const names[] = {
     [HQ_PH_JOB_ID] = "JOB_ID",         [HQ_PH_TASK_ID] = "TASK_ID",       [HQ_PH_INSTANCE_ID] = "INSTANCE_ID",
     [HQ_PH_SUBMIT_DIR] = "SUBMIT_DIR", [HQ_PH_SERVER_UID] = "SERVER_UID", [HQ_PH_CWD] = "CWD",
+    [HQ_PH_RANK] = "RANK",
 };
 _Static_assert(HQ_ARRAY_LEN(names) == HQ_PLACEHOLDERS, "a placeholder without a name");
 

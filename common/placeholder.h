@@ -16,12 +16,13 @@ enum hq_placeholder {
     HQ_PH_SUBMIT_DIR,
     HQ_PH_SERVER_UID, /* also written SERVER_ID */
     HQ_PH_CWD,
+    HQ_PH_RANK, /* filled in where ranks are started */
 };
-#define HQ_PLACEHOLDERS 6
+#define HQ_PLACEHOLDERS 7
 #define HQ_PH_BIT(p) (1u << (p))
 /* What each place may hold; anything else is "unknown" there. */
 #define HQ_PH_IN_STDIO ((1u << HQ_PLACEHOLDERS) - 1)
-#define HQ_PH_IN_CWD (HQ_PH_IN_STDIO & ~HQ_PH_BIT(HQ_PH_CWD))
+#define HQ_PH_IN_CWD (HQ_PH_IN_STDIO & ~(HQ_PH_BIT(HQ_PH_CWD) | HQ_PH_BIT(HQ_PH_RANK)))
 #define HQ_PH_IN_STREAM (HQ_PH_BIT(HQ_PH_JOB_ID) | HQ_PH_BIT(HQ_PH_SUBMIT_DIR) | HQ_PH_BIT(HQ_PH_SERVER_UID))
 
 struct hq_placeholders {

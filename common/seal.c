@@ -38,6 +38,12 @@ make_nonce(unsigned char nonce[crypto_aead_chacha20poly1305_IETF_NPUBBYTES], uin
     }
 }
 
+void
+hq_seal_derive(unsigned char out[HQ_SEAL_KEY_BYTES], const unsigned char key[HQ_SEAL_KEY_BYTES], struct hq_str text)
+{
+    (void)crypto_generichash(out, HQ_SEAL_KEY_BYTES, (const unsigned char *)text.ptr, text.len, key, HQ_SEAL_KEY_BYTES);
+}
+
 /* crypto_aead_*_encrypt cannot fail for sizes that fit memory. */
 static void
 encrypt(const unsigned char *key, uint64_t counter, struct hq_str ad, struct hq_str text, unsigned char *out)

@@ -45,6 +45,9 @@
 #define HQ_SEAL_WINDOW_WORDS 8u
 #define HQ_SEAL_WINDOW ((HQ_SEAL_WINDOW_WORDS - 1u) * 64u) /* 448 > requests in flight of one peer by far */
 
+/* Keyed BLAKE2b: one key for each text, none of them tells of another or of `key`. */
+void hq_seal_derive(unsigned char out[HQ_SEAL_KEY_BYTES], const unsigned char key[HQ_SEAL_KEY_BYTES], struct hq_str text);
+
 /* libsodium's set-up; once per process, any number of times. */
 HQ_MUST_CHECK int hq_seal_start(struct hq_err *err);
 

@@ -10,6 +10,7 @@
 #include "hq/job_fetch.h"
 #include "hq/jobfile.h"
 #include "hq/submit_build.h"
+#include "hq/submit_mpi.h"
 #include "hq/submit_send.h"
 
 #include <stdlib.h>
@@ -133,6 +134,7 @@ make_desc(struct run *r, const struct jobfile_task *t)
     return d;
 }
 
+    d->mpi = submit_mpi_wire(&t->mpi, arena);
 static void
 warn_task(struct hq_strv *texts, const struct jobfile_task *t, struct hq_arena *arena)
 {

@@ -26,6 +26,7 @@ struct jobfile_task {
     struct submit_stdio to_stderr;
     struct hq_str stdin_text;
     int pin; /* enum submit_pin */
+    struct hq_mpi mpi;
     bool task_dir;
     int64_t time_limit_ms; /* 0 = none */
     int32_t priority;
@@ -96,3 +97,12 @@ HQ_MUST_CHECK int jobfile_read_request(struct jobfile_reader *r, const struct do
                                        void *target); /* struct hq_request */
 
 #endif
+/* Keys of ranks, jobfile_mpi.c; `target` is the struct jobfile_task. */
+HQ_MUST_CHECK int jobfile_read_mpi(struct jobfile_reader *r, const struct doc_node *n, void *target);
+HQ_MUST_CHECK int jobfile_read_ranks_per_node(struct jobfile_reader *r, const struct doc_node *n, void *target);
+HQ_MUST_CHECK int jobfile_read_ranks(struct jobfile_reader *r, const struct doc_node *n, void *target);
+HQ_MUST_CHECK int jobfile_read_cpus_per_rank(struct jobfile_reader *r, const struct doc_node *n, void *target);
+HQ_MUST_CHECK int jobfile_read_oversubscribe(struct jobfile_reader *r, const struct doc_node *n, void *target);
+HQ_MUST_CHECK int jobfile_read_tag_output(struct jobfile_reader *r, const struct doc_node *n, void *target);
+/* Rules between keys about ranks, and their shape against the request; `n` is the task. */
+HQ_MUST_CHECK int jobfile_check_mpi(struct jobfile_reader *r, const struct doc_node *n, struct jobfile_task *t);

@@ -2,6 +2,7 @@
 
 #include "common/limits.h"
 #include "hq/submit_build.h"
+#include "hq/submit_mpi.h"
 
 #define TASK(target) ((struct jobfile_task *)(target))
 
@@ -259,6 +260,11 @@ read_entries(struct jobfile_reader *r, const struct doc_node *n, void *target)
         {.name = "stdin", .read = read_stdin}, {.name = "pin", .read = read_pin},                                      \
         {.name = "task_dir", .read = read_task_dir}, {.name = "time_limit", .read = read_time_limit},                  \
         {.name = "priority", .read = read_priority}, {.name = "crash_limit", .read = read_crash_limit},                \
+        {.name = "mpi", .read = jobfile_read_mpi}, {.name = "ranks", .read = jobfile_read_ranks},                      \
+        {.name = "ranks_per_node", .read = jobfile_read_ranks_per_node},                                               \
+        {.name = "cpus_per_rank", .read = jobfile_read_cpus_per_rank},                                                 \
+        {.name = "oversubscribe", .read = jobfile_read_oversubscribe},                                                 \
+        {.name = "tag_output", .read = jobfile_read_tag_output},                                                       \
     {                                                                                                                  \
         .name = "request", .read = read_request                                                                        \
     }
@@ -278,12 +284,12 @@ static const struct jobfile_table array_table = {array_keys, HQ_ARRAY_LEN(array_
 
 /* cpus = 1 compact */
 static void
-default_request(struct hq_request *ret, struct hq_arena *arena)
+default_request(struct hq_request *ret, const struct hq_mpi *mpi, struct hq_arena *arena)
 {
     struct hq_variant *v = hq_arena_alloc(arena, sizeof *v);
     v->entries = hq_arena_alloc(arena, sizeof *v->entries);
     v->entries[0] =
-        (struct hq_request_entry){.name = HQ_STR("cpus"), .amount = HQ_AMOUNT_ONE, .policy = HQ_POLICY_COMPACT};
+        (struct hq_request_entry){.name = HQ_STR("cpus"), .amount = submit_mpi_cpus(mpi), .policy = HQ_POLICY_COMPACT};
     v->entry_count = 1;
     v->weight_x10000 = 10000;
     *ret = (struct hq_request){.variants = v, .variant_count = 1};
@@ -298,7 +304,7 @@ jobfile_read_task(struct jobfile_reader *r, const struct doc_node *n, bool is_ar
         rc = jobfile_fail(r, n->at, "missing field `command`");
     }
     if (rc == 0 && ret->request.variant_count == 0) {
-        default_request(&ret->request, r->arena);
+        default_request(&ret->request, &ret->mpi, r->arena);
     }
-    return rc;
+    return rc == 0 ? jobfile_check_mpi(r, n, ret) : rc;
 }

@@ -3,8 +3,8 @@
 #include "common/limits.h"
 #include "common/num.h"
 #include "common/parse.h"
+#include "hq/submit_mpi.h"
 
-#include <math.h>
 #include <string.h>
 
 /* ---- stdio: none | [PATH][:rm-if-finished] */
@@ -134,29 +134,12 @@ parse_crash_limit(const struct hq_opt *opt, struct hq_str value, void *target, s
     return submit_parse_crash_limit(value, target, err);
 }
 
-int
-submit_parse_weight(struct hq_str text, uint64_t *ret_x10000, struct hq_err *err)
-{
-    double v = HUGE_VAL;
-    bool is_inf = hq_str_is(text, "inf") || hq_str_is(text, "infinity");
-    int rc = is_inf ? 0 : hq_num_f64(text, &v, err);
-    if (rc < 0) {
-        return rc;
-    }
-    double scaled = round(v * 10000.0);
-    if (!(scaled >= 1.0)) {
-        return hq_err_set(err, -EINVAL, "Resource weight has to be positive number");
-    }
-    *ret_x10000 = scaled >= (double)UINT32_MAX ? UINT32_MAX : (uint64_t)scaled;
-    return 0;
-}
-
 static int
 parse_weight(const struct hq_opt *opt, struct hq_str value, void *target, struct hq_arena *arena, struct hq_err *err)
 {
     (void)opt;
     (void)arena;
-    return submit_parse_weight(value, target, err);
+    return hq_weight_parse(value, target, err);
 }
 
 int
@@ -205,6 +188,9 @@ parse_env(const struct hq_opt *opt, struct hq_str value, void *target, struct hq
     struct hq_str rest = value;
     struct hq_str key;
     (void)hq_str_split(&rest, '=', &key); /* without '=': all of it is the key, the value is empty */
+    if (key.len == 0) {
+        return hq_err_set(err, -EINVAL, "The name of an environment variable must not be empty");
+    }
     hq_arena_grow(arena, &list->v, &list->cap, list->count + 1, sizeof *list->v);
     list->v[list->count++] = (struct submit_env_var){.key = key, .value = rest};
     return 0;
@@ -229,6 +215,30 @@ parse_pin(const struct hq_opt *opt, struct hq_str value, void *target, struct hq
         }
     }
     return hq_err_set(err, -EINVAL, "unknown pin mode");
+}
+
+/* ---- ranks */
+
+static const char *const mpi_words[] = {"pmix", "pmi1", NULL, "any", NULL};
+
+static int
+parse_mpi(const struct hq_opt *opt, struct hq_str value, void *target, struct hq_arena *arena, struct hq_err *err)
+{
+    (void)opt;
+    (void)arena;
+    struct hq_mpi *m = target;
+    m->is_on = true;
+    return submit_parse_wire_up(value, &m->wire_up, err);
+}
+
+static int
+parse_count(const struct hq_opt *opt, struct hq_str value, void *target, struct hq_arena *arena, struct hq_err *err)
+{
+    int rc = hq_opt_u32(opt, value, target, arena, err);
+    if (rc == 0 && *(uint32_t *)target == 0) {
+        return hq_err_set(err, -EINVAL, "must be at least 1");
+    }
+    return rc;
 }
 
 /* ---- the table */
@@ -278,6 +288,41 @@ const struct hq_opt submit_opts[SUBMIT_OPTS] = {
      .values = pin_words,
      .flags = HQ_OPT_DIRECTIVE | HQ_OPT_OPTIONAL_VALUE | HQ_OPT_MORE_WORDS,
      .help = "Bind each task to the CPUs it was given."},
+    {.name = "mpi",
+     .parse = parse_mpi,
+     .at = AT(mpi),
+     .bare = "any",
+     .values = mpi_words,
+     .conflicts = "pin",
+     .flags = HQ_OPT_DIRECTIVE | HQ_OPT_OPTIONAL_VALUE | HQ_OPT_MORE_WORDS,
+     .help = "Start each task as ranks of an MPI program, on all its nodes; offered is PMIx and PMI-1, or one of them."},
+    {.name = "ranks-per-node",
+     .hint = "COUNT",
+     .parse = parse_count,
+     .at = AT(mpi.ranks_per_node),
+     .conflicts = "ranks",
+     .flags = HQ_OPT_DIRECTIVE,
+     .help = "With --mpi: ranks on each node; by default as many as its cpus allow."},
+    {.name = "ranks",
+     .hint = "COUNT",
+     .parse = parse_count,
+     .at = AT(mpi.ranks),
+     .flags = HQ_OPT_DIRECTIVE,
+     .help = "With --mpi: ranks of a task in total, spread evenly over its nodes."},
+    {.name = "cpus-per-rank",
+     .hint = "COUNT",
+     .parse = parse_count,
+     .at = AT(mpi.cpus_per_rank),
+     .flags = HQ_OPT_DIRECTIVE,
+     .help = "With --mpi: cpus that each rank is bound to; by default an equal share."},
+    {.name = "oversubscribe",
+     .at = AT(mpi.oversubscribe),
+     .flags = HQ_OPT_DIRECTIVE,
+     .help = "With --mpi: allow more ranks than cpus."},
+    {.name = "tag-output",
+     .at = AT(mpi.tag_output),
+     .flags = HQ_OPT_DIRECTIVE,
+     .help = "With --mpi: begin each line of output with the number of its rank."},
     {.name = "cwd",
      .parse = hq_opt_str,
      .at = AT(cwd),
@@ -404,6 +449,11 @@ static const struct merge_row merge_rows[] = {
     ROW("time-request", time_request_ms),
     ROW("weight", weight_x10000),
     ROW("pin", pin),
+    ROW("ranks-per-node", mpi.ranks_per_node),
+    ROW("ranks", mpi.ranks),
+    ROW("cpus-per-rank", mpi.cpus_per_rank),
+    ROW("oversubscribe", mpi.oversubscribe),
+    ROW("tag-output", mpi.tag_output),
     ROW("cwd", cwd),
     ROW("stdout", to_stdout),
     ROW("stderr", to_stderr),
@@ -427,6 +477,17 @@ take_row(struct submit_args *args, uint64_t *given, const struct submit_args *di
     uint64_t bit = hq_opt_bit(submit_opts, SUBMIT_OPTS, row->name);
     if ((dir_given & bit) != 0 && (*given & bit) == 0) {
         memcpy((char *)args + row->at, (const char *)dir + row->at, row->bytes);
+        *given |= bit;
+    }
+}
+
+static void
+take_mpi(struct submit_args *args, uint64_t *given, const struct submit_args *dir, uint64_t dir_given)
+{
+    uint64_t bit = hq_opt_bit(submit_opts, SUBMIT_OPTS, "mpi");
+    if ((dir_given & bit) != 0 && (*given & bit) == 0) {
+        args->mpi.is_on = true;
+        args->mpi.wire_up = dir->mpi.wire_up;
         *given |= bit;
     }
 }
@@ -468,6 +529,7 @@ submit_args_merge(struct submit_args *args, uint64_t *given, const struct submit
     for (size_t ix = 0; ix < HQ_ARRAY_LEN(merge_rows); ix++) {
         take_row(args, given, dir, dir_given, &merge_rows[ix]);
     }
+    take_mpi(args, given, dir, dir_given);
     join_lists(args, given, dir, dir_given, arena);
     static const char *const no_nodes[][2] = {{"cpus", "--cpus <CPUS>"}, {"pin", "--pin <PIN>"}};
     for (size_t ix = 0; ix < HQ_ARRAY_LEN(no_nodes); ix++) {

@@ -9,6 +9,7 @@
 #ifndef HQ_HQ_SUBMIT_ARGS_H
 #define HQ_HQ_SUBMIT_ARGS_H
 
+#include "common/mpi.h"
 #include "common/optab.h"
 #include "common/ranges.h"
 #include "common/request.h"
@@ -61,6 +62,7 @@ struct submit_args {
     int64_t time_request_ms;
     uint64_t weight_x10000;
     int pin; /* enum submit_pin */
+    struct hq_mpi mpi;
     struct hq_str cwd;
     struct submit_stdio to_stdout;
     struct submit_stdio to_stderr;
@@ -83,7 +85,7 @@ struct submit_args {
     struct hq_strv command; /* program and arguments */
 };
 
-#define SUBMIT_OPTS 29
+#define SUBMIT_OPTS 35
 extern const struct hq_opt submit_opts[SUBMIT_OPTS];
 
 /* Was the option given? `given` is hq_parsed.given, or the bits of directives, or both. --log counts as stream. */
@@ -95,8 +97,6 @@ HQ_MUST_CHECK int submit_args_merge(struct submit_args *args, uint64_t *given, c
 /* ---- values whose grammar other places share (job files) */
 HQ_MUST_CHECK int submit_parse_stdio(struct hq_str text, struct submit_stdio *ret, struct hq_err *err);
 HQ_MUST_CHECK int submit_parse_crash_limit(struct hq_str text, uint32_t *ret, struct hq_err *err);
-/* Decimal number > 0, kept to four decimals; beyond the largest value (also "inf"): the largest. */
-HQ_MUST_CHECK int submit_parse_weight(struct hq_str text, uint64_t *ret_x10000, struct hq_err *err);
 /* Job names have neither newline nor tab. */
 HQ_MUST_CHECK int submit_check_name(struct hq_str name, struct hq_err *err);
 

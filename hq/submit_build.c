@@ -4,6 +4,7 @@
 #include "common/placeholder.h"
 #include "hq/desc_print.h"
 #include "hq/selector.h"
+#include "hq/submit_mpi.h"
 
 #include <stdlib.h>
 
@@ -41,11 +42,16 @@ make_variant(struct hq_variant *ret, const struct submit_input *in, struct hq_ar
             (struct hq_request_entry){.name = HQ_STR("cpus"), .amount = a->cpus.amount, .policy = a->cpus.policy};
     } else if (!has_cpus) {
         v.entries[v.entry_count++] =
-            (struct hq_request_entry){.name = HQ_STR("cpus"), .amount = HQ_AMOUNT_ONE, .policy = HQ_POLICY_COMPACT};
+            (struct hq_request_entry){.name = HQ_STR("cpus"),
+                                      .amount = a->nodes > 0 ? HQ_AMOUNT_ONE : submit_mpi_cpus(&a->mpi),
+                                      .policy = HQ_POLICY_COMPACT};
     }
     int rc = hq_variant_sort(&v, err);
     if (rc == 0) {
         rc = hq_request_check(&(struct hq_request){.variants = &v, .variant_count = 1}, err);
+    }
+    if (rc == 0) {
+        rc = hq_mpi_check(&a->mpi, &v, err);
     }
     if (rc == 0) {
         *ret = v;
@@ -202,6 +208,7 @@ make_desc(Hq__TaskDesc **ret, const struct submit_input *in, struct hq_arena *ar
     d->crash_limit = a->crash_limit;
     d->request = submit_request_wire(&(struct hq_request){.variants = &variant, .variant_count = 1}, arena);
     d->has_stdin = in->has_stdin;
+    d->mpi = submit_mpi_wire(&a->mpi, arena);
     *ret = d;
     return check_size(d, err);
 }
@@ -236,6 +243,9 @@ submit_check(const struct submit_input *in, struct hq_arena *arena, struct hq_er
     }
     struct hq_variant unused;
     int rc = submit_check_name(in->args->name, err);
+    if (rc == 0) {
+        rc = submit_mpi_check(in, err);
+    }
     if (rc == 0) {
         rc = make_variant(&unused, in, arena, err);
     }

@@ -13,6 +13,7 @@
 
 #include "common/arena.h"
 #include "common/err.h"
+#include "hqd/core/effect.h"
 #include "hqd/core/record.h"
 #include "hqd/core/types.h"
 
@@ -63,9 +64,14 @@ HQ_MUST_CHECK int conv_in_alloc_params(const Hq__AllocParams *m, struct hq_arena
                                        struct hq_err *err);
 void conv_in_allocation(const Hq__AllocationEvent *m, struct record_allocation *ret);
 
+HQ_MUST_CHECK int conv_in_mpi(const Hq__Mpi *m, struct hq_mpi *ret, struct hq_err *err);
+
 /* ---- out: everything in the arena or pointed at */
 Hq__Ranges *conv_out_ranges(const struct hq_ranges *r, struct hq_arena *arena);
 Hq__Request *conv_out_request(const struct hq_request *r, struct hq_arena *arena);
+ProtobufCBinaryData *conv_out_strs(const struct hq_str *v, size_t count, struct hq_arena *arena);
+Hq__Mpi *conv_out_mpi(const struct hq_mpi *d, struct hq_arena *arena); /* NULL when it is off */
+Hq__Step *conv_out_step(const struct step *s, struct hq_arena *arena); /* NULL stays NULL */
 Hq__TaskDesc *conv_out_desc(const struct task_desc *d, struct hq_arena *arena);
 Hq__Entries *conv_out_entries(const struct task_entries *e, struct hq_arena *arena); /* NULL when there are none */
 Hq__GraphTasks *conv_out_graph(const struct graph_tasks *g, struct hq_arena *arena); /* NULL when there are none */

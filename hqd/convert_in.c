@@ -164,6 +164,18 @@ in_args_env(const Hq__TaskDesc *m, struct hq_arena *arena, struct task_desc *d, 
     return 0;
 }
 
+/* Nodes must have the cpus that their ranks need: the request says so from here on. */
+static int
+in_ranks(const Hq__TaskDesc *m, struct hq_arena *arena, struct task_desc *d, struct hq_err *err)
+{
+    int rc = conv_in_mpi(m->mpi, &d->mpi, err);
+    for (size_t i = 0; rc == 0 && i < d->request.variant_count; i++) {
+        rc = hq_mpi_check(&d->mpi, &d->request.variants[i], err);
+        hq_mpi_demand(&d->mpi, &d->request.variants[i], arena);
+    }
+    return rc;
+}
+
 int
 conv_in_desc(const Hq__TaskDesc *m, struct hq_arena *arena, struct task_desc *ret, struct hq_err *err)
 {
@@ -194,6 +206,9 @@ conv_in_desc(const Hq__TaskDesc *m, struct hq_arena *arena, struct task_desc *re
     }
     if (rc == 0) {
         rc = conv_in_request(m->request, arena, &d.request, err);
+    }
+    if (rc == 0) {
+        rc = in_ranks(m, arena, &d, err);
     }
     if (rc == 0) {
         *ret = d;
@@ -369,6 +384,12 @@ conv_in_config(const Hq__WorkerConfig *m, struct hq_arena *arena, struct worker_
         families[i] = conv_str(m->gpu_families[i]);
     }
     c.gpu_families = families;
+    c.address_count = HQ_MIN(m->n_addresses, (size_t)HQ_ADDRESSES_MAX); /* best first */
+    struct hq_str *addresses = hq_arena_array(arena, c.address_count, sizeof *addresses);
+    for (size_t i = 0; i < c.address_count; i++) {
+        addresses[i] = conv_str(m->addresses[i]);
+    }
+    c.addresses = addresses;
     int rc = conv_in_pools(m->pools, arena, &c.pools, err);
     if (rc == 0) {
         *ret = c;
@@ -446,7 +467,7 @@ int
 conv_in_returned(const Hq__TasksReturned *m, struct tasks_returned *ret, struct hq_err *err)
 {
     struct tasks_returned t = {.job = {m->job}, .instance = m->instance, .variant = m->variant};
-    if ((uint32_t)m->reason > RETURN_REASON_NO_TIME) {
+    if ((uint32_t)m->reason > RETURN_REASON_NODE_LOST) {
         return hq_err_set(err, -EINVAL, "Unknown reason %d of a return", (int)m->reason);
     }
     t.reason = (enum return_reason)m->reason;

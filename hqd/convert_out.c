@@ -86,8 +86,8 @@ out_stdio(const struct stdio_desc *d, struct hq_arena *arena)
     return m;
 }
 
-static ProtobufCBinaryData *
-out_strs(const struct hq_str *v, size_t count, struct hq_arena *arena)
+ProtobufCBinaryData *
+conv_out_strs(const struct hq_str *v, size_t count, struct hq_arena *arena)
 {
     ProtobufCBinaryData *out = hq_arena_array(arena, count, sizeof *out);
     for (size_t i = 0; i < count; i++) {
@@ -106,7 +106,7 @@ conv_out_desc(const struct task_desc *d, struct hq_arena *arena)
     };
     NEW(arena, Hq__TaskDesc, hq__task_desc__init);
     m->n_args = d->arg_count;
-    m->args = out_strs(d->args, d->arg_count, arena);
+    m->args = conv_out_strs(d->args, d->arg_count, arena);
     m->n_env = d->env_count;
     m->env = hq_arena_array(arena, d->env_count, sizeof m->env[0]);
     for (size_t i = 0; i < d->env_count; i++) {
@@ -128,6 +128,7 @@ conv_out_desc(const struct task_desc *d, struct hq_arena *arena)
     m->has_stdin = d->has_stdin;
     m->stdin_from = d->stdin_from;
     m->stdin_bytes = d->stdin_bytes;
+    m->mpi = conv_out_mpi(&d->mpi, arena);
     return m;
 }
 
@@ -178,7 +179,7 @@ out_pool(const struct hq_pool *p, struct hq_arena *arena)
         Hq__PoolGroup *g = hq_arena_alloc(arena, sizeof *g);
         hq__pool_group__init(g);
         g->n_values = p->groups[i].count;
-        g->values = out_strs(p->groups[i].values, p->groups[i].count, arena);
+        g->values = conv_out_strs(p->groups[i].values, p->groups[i].count, arena);
         m->groups[i] = g;
     }
     m->range_first = p->range_first;
@@ -245,8 +246,10 @@ conv_out_config(const struct worker_config *c, struct hq_arena *arena)
     m->pools = conv_out_pools(&c->pools, arena);
     m->host_boot_id = conv_bytes(c->host_boot_id);
     m->n_gpu_families = c->gpu_family_count;
-    m->gpu_families = out_strs(c->gpu_families, c->gpu_family_count, arena);
+    m->gpu_families = conv_out_strs(c->gpu_families, c->gpu_family_count, arena);
     m->is_idle_timeout_set = c->is_idle_timeout_set;
+    m->n_addresses = c->address_count;
+    m->addresses = conv_out_strs(c->addresses, c->address_count, arena);
     return m;
 }
 

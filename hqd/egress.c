@@ -116,6 +116,16 @@ egress_answer(struct hq_buf *out, uint64_t request_id, const struct answer *a, s
     }
 }
 
+static Hq__Leave *
+out_leave(const struct command_leave *l, struct hq_arena *arena)
+{
+    NEW(Hq__Leave, hq__leave__init);
+    m->job = l->job.v;
+    m->task = l->task;
+    m->instance = l->instance;
+    return m;
+}
+
 void
 egress_registered(struct hq_buf *out, uint64_t request_id, const struct registered *r, struct hq_str server_uid,
                   struct hq_str incarnation, struct hq_arena *arena)
@@ -136,6 +146,7 @@ egress_registered(struct hq_buf *out, uint64_t request_id, const struct register
         m.drop[i] = conv_out_held(&r->drop[i], arena);
     }
     m.heartbeat_ms = (uint64_t)r->heartbeat_ms;
+    m.member = r->is_member ? out_leave(&r->member, arena) : NULL;
     egress_pack(out, HQ__MESSAGE_TYPE__TYPE_REGISTERED, request_id, &m.base);
 }
 
@@ -169,6 +180,20 @@ out_assign(const struct command_assign *a, struct hq_arena *arena)
     for (size_t i = 0; i < a->node_count; i++) {
         m->node_hosts[i] = conv_bytes(a->node_hosts[i]);
     }
+    m->step = conv_out_step(a->step, arena);
+    return m;
+}
+
+static Hq__Join *
+out_join(const struct command_join *j, struct hq_arena *arena)
+{
+    NEW(Hq__Join, hq__join__init);
+    m->job = j->job.v;
+    m->desc_id = j->desc_id;
+    m->task = j->task;
+    m->instance = j->instance;
+    m->entry = conv_bytes(j->entry);
+    m->step = conv_out_step(j->step, arena);
     return m;
 }
 
@@ -235,6 +260,14 @@ out_command(const struct command *c, struct hq_arena *arena)
     case COMMAND_STDIN_PART:
         m->what_case = HQ__COMMAND__WHAT_STDIN_PART;
         m->stdin_part = out_stdin(&c->u.stdin_part, arena);
+        break;
+    case COMMAND_JOIN:
+        m->what_case = HQ__COMMAND__WHAT_JOIN;
+        m->join = out_join(&c->u.join, arena);
+        break;
+    case COMMAND_LEAVE:
+        m->what_case = HQ__COMMAND__WHAT_LEAVE;
+        m->leave = out_leave(&c->u.leave, arena);
         break;
     }
     return m;

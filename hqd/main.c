@@ -10,6 +10,7 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/mem.h"
+#include "common/seal.h"
 #include "common/sdnotify.h"
 #include "common/start_opts.h"
 #include "hqd/conf.h"
@@ -175,6 +176,25 @@ reload(void *ctx)
     hq_log_info("Configuration was reloaded: it holds from the next start on");
 }
 
+/* Keys between nodes are derived from what this start of the server keeps for good, so that a hqd that resumes hands out
+ * the ones that nodes have already. It takes both secrets: who has but one can't make the keys of others. */
+static void
+make_step_key(const struct hq_access *access, unsigned char key[STEP_KEY_BYTES])
+{
+    unsigned char text[2 * HQ_SECRET_BYTES];
+    if (!access->client.has_key || !access->worker.has_key) {
+        randombytes_buf(key, STEP_KEY_BYTES);
+        return;
+    }
+    static const char name[] = "nodes of a task";
+    _Static_assert(sizeof name <= HQ_SECRET_BYTES, "fits");
+    memset(text, 0, sizeof text);
+    memcpy(text, name, sizeof name);
+    memcpy(text + HQ_SECRET_BYTES, access->worker.key, HQ_SECRET_BYTES);
+    hq_seal_derive(key, access->client.key, hq_str_make((const char *)text, sizeof text));
+    sodium_memzero(text, sizeof text);
+}
+
 static int
 open_shell(struct hqd *h, struct hq_err *err)
 {
@@ -208,6 +228,7 @@ open_shell(struct hqd *h, struct hq_err *err)
         .reload = reload,
         .ctx = h,
     };
+    make_step_key(&in->access, conf.identity.step_key);
     return shell_create(&h->shell, &conf, err);
 }
 

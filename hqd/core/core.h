@@ -41,6 +41,8 @@ struct core_identity {
     struct hq_str boot_id;
     struct hq_str host;
     uint32_t pid;
+    unsigned char step_key[STEP_KEY_BYTES]; /* keys between nodes of a task are derived from it; a run that resumes tasks
+                                             * gives the one that they were started with */
 };
 
 HQ_MUST_CHECK int core_create(struct core **ret, const struct core_conf *conf, struct hq_err *err);

@@ -87,6 +87,12 @@ struct answer {
     size_t worker_count;
 };
 
+struct command_leave {
+    hq_job_id job;
+    hq_task_ix task;
+    uint32_t instance;
+};
+
 /* To a Register. code < 0: refused, with text. */
 struct registered {
     uint64_t handle;
@@ -97,6 +103,8 @@ struct registered {
     const struct held_tasks *drop; /* kill, say nothing more of them */
     size_t drop_count;
     hq_ms heartbeat_ms;
+    bool is_member; /* works for this task of another worker; whatever else it worked for is over */
+    struct command_leave member;
 };
 
 enum command_kind {
@@ -108,6 +116,8 @@ enum command_kind {
     COMMAND_STOP,
     COMMAND_OVERVIEW,
     COMMAND_STDIN_PART,
+    COMMAND_JOIN,
+    COMMAND_LEAVE,
 };
 
 struct command_body {
@@ -119,6 +129,22 @@ struct command_body {
     uint64_t stdin_bytes;
 };
 
+/* What the nodes of a task learn of one another (message Step). */
+struct step_node {
+    struct hq_str host;
+    const struct hq_str *addresses;
+    size_t address_count;
+    uint32_t port; /* 0 = unknown */
+    uint32_t ranks;
+};
+
+struct step {
+    const struct step_node *nodes; /* root first */
+    uint32_t node_count;
+    uint32_t node_ix;                              /* of the receiver */
+    const unsigned char (*keys)[STEP_KEY_BYTES]; /* for the pair with each node; its own is not used */
+};
+
 struct command_assign {
     hq_job_id job;
     uint32_t desc_id;
@@ -128,6 +154,16 @@ struct command_assign {
     struct task_entries entries;
     const struct hq_str *node_hosts; /* multi-node, root first */
     size_t node_count;
+    const struct step *step; /* multi-node or several ranks; NULL = neither */
+};
+
+struct command_join {
+    hq_job_id job;
+    uint32_t desc_id;
+    hq_task_ix task;
+    uint32_t instance;
+    struct hq_str entry;
+    const struct step *step;
 };
 
 struct command_tasks { /* retract, cancel */
@@ -153,6 +189,8 @@ struct command {
         enum lost_reason stop;
         hq_ms overview_ms;
         struct command_stdin stdin_part;
+        struct command_join join;
+        struct command_leave leave;
     } u;
 };
 

@@ -5,6 +5,7 @@
 #include "hqd/core/orders.h"
 #include "hqd/core/lost.h"
 #include "hqd/core/news.h"
+#include "hqd/core/step.h"
 #include "hqd/core/worker.h"
 
 /* ---- what it holds */
@@ -158,6 +159,14 @@ add_worker(struct ctx *ctx, const struct input_register *reg)
     return core_worker(ctx->core, rec.u.worker_connected.worker.v);
 }
 
+/* The multi-node task that another worker leads and this one works for. */
+static const struct gang *
+member_of(const struct core *core, const struct worker *w)
+{
+    const struct job *job = w->gang_job.v == 0 || w->is_root ? NULL : core_job(core, w->gang_job.v);
+    return job == NULL ? NULL : job_gang(job, w->gang_pos);
+}
+
 static void
 begin(struct ctx *ctx, struct worker *w, const struct input_register *reg)
 {
@@ -168,6 +177,10 @@ begin(struct ctx *ctx, struct worker *w, const struct input_register *reg)
     w->heard_ms = ctx->now->mono_ms;
     w->turn_seq = reg->next_turn_seq - 1;
     w->is_settling = w->held > 0;
+    const struct gang *gang = member_of(ctx->core, w);
+    if (gang != NULL) {
+        orders_join(ctx->core, w, core_job(ctx->core, w->gang_job.v), gang, step_node_ix(gang, w->id));
+    }
     if (w->stopping != LOST_NONE) {
         orders_stop(ctx->core, w, w->stopping);
     }
@@ -187,6 +200,14 @@ answer(struct ctx *ctx, const struct worker *w, const struct claims *c, uint64_t
         .drop_count = c->drop_count,
         .heartbeat_ms = w->config.heartbeat_ms,
     };
+    const struct gang *gang = member_of(ctx->core, w);
+    if (gang != NULL) {
+        e->u.registered.is_member = true;
+        e->u.registered.member =
+            (struct command_leave){.job = w->gang_job,
+                                   .task = job_task_id(core_job(ctx->core, w->gang_job.v), gang->pos),
+                                   .instance = gang->instance};
+    }
 }
 
 void

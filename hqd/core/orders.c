@@ -3,6 +3,7 @@
 #include "common/limits.h"
 #include "common/mem.h"
 #include "hqd/core/job.h"
+#include "hqd/core/step.h"
 #include "hqd/core/submit.h"
 
 #include <stdlib.h>
@@ -11,6 +12,7 @@
 #define STDIN_PART_BYTES (512u << 10)
 #define COMMAND_BYTES 64u /* fields and framing of one command, generous */
 #define RANGE_BYTES 15u
+#define KEY_BYTES (STEP_KEY_BYTES + 2u)
 #define BODIES_SWEEP_MIN 64u
 
 /* ---- queue */
@@ -151,7 +153,11 @@ push_assign(struct core *core, struct worker *w, const struct orders_assign *a)
     p->desc_id = a->desc_id;
     p->instance = a->instance;
     p->variant = a->variant;
-    p->gang_pos = a->is_gang ? a->gang_pos + 1 : 0;
+    if (a->is_gang) {
+        const struct gang *gang = job_gang(a->job, a->gang_pos);
+        p->gang_pos = a->gang_pos + 1;
+        p->bytes += step_bytes(core, gang) + (uint64_t)gang->node_count * KEY_BYTES;
+    }
     return p;
 }
 
@@ -179,6 +185,30 @@ orders_assign(struct core *core, struct worker *w, const struct orders_assign *a
         hq_ranges_add(&p->ids, id, 1, 1);
         p->bytes += bytes;
     }
+}
+
+void
+orders_join(struct core *core, struct worker *w, const struct job *job, const struct gang *gang, uint32_t node_ix)
+{
+    push_body(core, w, job, job_desc_id(job, gang->pos));
+    struct pending *p = push(core, w, COMMAND_JOIN, true);
+    p->job = job->id.v;
+    p->desc_id = job_desc_id(job, gang->pos);
+    p->instance = gang->instance;
+    p->gang_pos = gang->pos + 1;
+    p->node_ix = node_ix;
+    const struct submit *s = job_submit_at(job, gang->pos);
+    p->bytes += step_bytes(core, gang) + (uint64_t)gang->node_count * KEY_BYTES;
+    p->bytes += s->entry_lens == NULL ? 0 : submit_entry(s, gang->pos).len;
+}
+
+void
+orders_leave(struct core *core, struct worker *w, const struct job *job, const struct gang *gang)
+{
+    struct pending *p = push(core, w, COMMAND_LEAVE, true);
+    p->job = job->id.v;
+    p->instance = gang->instance;
+    hq_ranges_add(&p->ids, job_task_id(job, gang->pos), 1, 1);
 }
 
 void
@@ -238,34 +268,82 @@ entries_of(const struct submit *s, const struct hq_ranges *ids, struct hq_arena 
     return (struct task_entries){.lens = lens, .count = k, .data = {.ptr = data, .len = bytes}};
 }
 
-/* False: the task has been canceled since. */
-static bool
-set_hosts(const struct core *core, const struct job *job, uint32_t pos, struct command_assign *a,
-          struct hq_arena *arena)
+/* NULL: that instance has ended since. */
+static const struct gang *
+gang_of(const struct job *job, const struct pending *p)
 {
-    const struct gang *gang = job_gang(job, pos);
+    const struct gang *gang = job_gang(job, p->gang_pos - 1);
+    return gang != NULL && gang->instance == p->instance ? gang : NULL;
+}
+
+static bool
+make_assign(const struct core *core, const struct worker *w, const struct job *job, const struct pending *p,
+            struct hq_arena *arena, struct command_assign *a)
+{
+    const struct submit *s;
+    const struct task_desc *desc = job_desc_by_id(job, p->desc_id, &s);
+    *a = (struct command_assign){
+        .job = job->id,
+        .desc_id = p->desc_id,
+        .instance = p->instance,
+        .variant = p->variant,
+        .ids = p->ids,
+        .entries = entries_of(s, &p->ids, arena),
+    };
+    if (p->gang_pos == 0) {
+        a->step = step_of_one(core, desc, p->variant, w, arena);
+        return true;
+    }
+    const struct gang *gang = gang_of(job, p);
     if (gang == NULL) {
         return false;
     }
+    a->step = step_of_gang(core, job, gang, 0, arena);
     struct hq_str *hosts = hq_arena_array(arena, gang->node_count, sizeof(*hosts));
     for (uint32_t i = 0; i < gang->node_count; i++) {
-        const struct worker *node = core_worker(core, gang->nodes[i]);
-        hosts[i] = node == NULL ? HQ_STR_NULL : node->config.hostname;
+        hosts[i] = a->step->nodes[i].host;
     }
     a->node_hosts = hosts;
     a->node_count = gang->node_count;
     return true;
 }
 
+static bool
+make_join(const struct core *core, const struct job *job, const struct pending *p, struct hq_arena *arena,
+          struct command_join *j)
+{
+    const struct gang *gang = gang_of(job, p);
+    if (gang == NULL) {
+        return false;
+    }
+    const struct submit *s = job_submit_at(job, gang->pos);
+    *j = (struct command_join){
+        .job = job->id,
+        .desc_id = p->desc_id,
+        .task = job_task_id(job, gang->pos),
+        .instance = gang->instance,
+        .entry = s->entry_lens == NULL ? HQ_STR_NULL : submit_entry(s, gang->pos),
+        .step = step_of_gang(core, job, gang, p->node_ix, arena),
+    };
+    return true;
+}
+
+static bool
+needs_job(enum command_kind kind)
+{
+    return kind == COMMAND_BODY || kind == COMMAND_ASSIGN || kind == COMMAND_JOIN || kind == COMMAND_STDIN_PART;
+}
+
 bool
-orders_command(const struct core *core, const struct pending *p, struct hq_arena *arena, struct command *c)
+orders_command(const struct core *core, const struct worker *w, const struct pending *p, struct hq_arena *arena,
+               struct command *c)
 {
     const struct job *job = core_job(core, p->job);
     const struct submit *s = NULL;
     const struct task_desc *desc;
     struct hq_str stdin_data;
     *c = (struct command){.kind = p->kind};
-    if (job == NULL && (p->kind == COMMAND_BODY || p->kind == COMMAND_ASSIGN || p->kind == COMMAND_STDIN_PART)) {
+    if (job == NULL && needs_job(p->kind)) {
         return false;
     }
     switch (p->kind) {
@@ -278,16 +356,12 @@ orders_command(const struct core *core, const struct pending *p, struct hq_arena
         c->u.body.stdin_bytes = stdin_of(c->u.body.desc, s).len;
         return true;
     case COMMAND_ASSIGN:
-        (void)job_desc_by_id(job, p->desc_id, &s);
-        c->u.assign = (struct command_assign){
-            .job = job->id,
-            .desc_id = p->desc_id,
-            .instance = p->instance,
-            .variant = p->variant,
-            .ids = p->ids,
-            .entries = entries_of(s, &p->ids, arena),
-        };
-        return p->gang_pos == 0 || set_hosts(core, job, p->gang_pos - 1, &c->u.assign, arena);
+        return make_assign(core, w, job, p, arena, &c->u.assign);
+    case COMMAND_JOIN:
+        return make_join(core, job, p, arena, &c->u.join);
+    case COMMAND_LEAVE:
+        c->u.leave = (struct command_leave){.job = {p->job}, .task = p->ids.v[0].first, .instance = p->instance};
+        return true;
     case COMMAND_RETRACT:
     case COMMAND_CANCEL:
         c->u.tasks = (struct command_tasks){.job = {p->job}, .instance = p->instance, .ids = p->ids};
@@ -322,12 +396,12 @@ orders_commit_seq(const struct core *core, const struct batch *b)
     for (const struct pending *p = b->list.head; p != NULL; p = p->next) {
         const struct job *job = core_job(core, p->job);
         const struct submit *s;
-        if (job == NULL || (p->kind != COMMAND_BODY && p->kind != COMMAND_ASSIGN)) {
+        if (job == NULL || p->kind == COMMAND_STDIN_PART || !needs_job(p->kind)) {
             continue;
         }
         (void)job_desc_by_id(job, p->desc_id, &s);
         seq = HQ_MAX(seq, s->seq);
-        if (p->kind == COMMAND_ASSIGN && p->instance > 0) {
+        if (p->kind != COMMAND_BODY && p->instance > 0) {
             seq = HQ_MAX(seq, job->restart_seq);
         }
     }

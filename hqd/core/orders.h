@@ -22,6 +22,10 @@ struct orders_assign {
     uint32_t gang_pos;
 };
 void orders_assign(struct core *core, struct worker *w, const struct orders_assign *a);
+/* The worker is node `node_ix` > 0 of a gang that begins, or that it has come back to. */
+void orders_join(struct core *core, struct worker *w, const struct job *job, const struct gang *gang, uint32_t node_ix);
+/* The gang has ended. */
+void orders_leave(struct core *core, struct worker *w, const struct job *job, const struct gang *gang);
 void orders_retract(struct core *core, struct worker *w, hq_job_id job, uint32_t instance, const struct hq_ranges *ids);
 void orders_cancel(struct core *core, struct worker *w, hq_job_id job, const struct hq_ranges *ids);
 void orders_stop(struct core *core, struct worker *w, enum lost_reason reason);
@@ -31,7 +35,8 @@ void orders_wake(struct core *core, struct worker *w);
 /* Takes commands for one answer out of the queue; the batch waits in w->batches for its acknowledgement. */
 struct batch *orders_take(struct worker *w, uint64_t turn_seq);
 /* The command as it leaves now; false: its job or task ended meanwhile, nobody needs it any more. */
-bool orders_command(const struct core *core, const struct pending *p, struct hq_arena *arena, struct command *ret);
+bool orders_command(const struct core *core, const struct worker *w, const struct pending *p, struct hq_arena *arena,
+                    struct command *ret);
 bool orders_has_assign(const struct batch *b);
 /* Newest record that must be on disk before the batch may leave; 0 = none. Assignments wait for the kernel only, so that
  * a start does not wait for the disk. But a job id, or an instance number that a restart made, must be on disk before a

@@ -146,6 +146,7 @@ pack_config(struct pack *p, const struct worker_config *c)
     copy.manager_job_id = pack_str(p, c->manager_job_id);
     copy.host_boot_id = pack_str(p, c->host_boot_id);
     copy.gpu_families = pack_strs(p, c->gpu_families, c->gpu_family_count);
+    copy.addresses = pack_strs(p, c->addresses, c->address_count);
     copy.pools = pack_pools(p, &c->pools);
     return copy;
 }

@@ -307,6 +307,15 @@ answer(const struct answer *a, struct hq_buf *out)
     }
 }
 
+/* Ranks by node; plain multi-node tasks have none. */
+static void
+step(const struct step *s, struct hq_buf *out)
+{
+    for (uint32_t i = 0; s != NULL && s->nodes[0].ranks > 0 && i < s->node_count; i++) {
+        hq_buf_printf(out, "%s%u", i == 0 ? " ranks=" : ",", s->nodes[i].ranks);
+    }
+}
+
 static void
 command(const struct command *c, struct hq_buf *out)
 {
@@ -326,6 +335,7 @@ command(const struct command *c, struct hq_buf *out)
             hq_buf_cstr(out, i == 0 ? " hosts=" : ",");
             hq_buf_str(out, c->u.assign.node_hosts[i]);
         }
+        step(c->u.assign.step, out);
         hq_buf_byte(out, ']');
         return;
     case COMMAND_RETRACT:
@@ -342,6 +352,17 @@ command(const struct command *c, struct hq_buf *out)
         return;
     case COMMAND_OVERVIEW:
         hq_buf_printf(out, " [overview %lld]", (long long)c->u.overview_ms);
+        return;
+    case COMMAND_JOIN:
+        hq_buf_printf(out, " [join job=%u desc=%u task=%u instance=%u node=%u/%u", c->u.join.job.v, c->u.join.desc_id,
+                      c->u.join.task, c->u.join.instance, c->u.join.step->node_ix, c->u.join.step->node_count);
+        text("entry", c->u.join.entry, out);
+        step(c->u.join.step, out);
+        hq_buf_byte(out, ']');
+        return;
+    case COMMAND_LEAVE:
+        hq_buf_printf(out, " [leave job=%u task=%u instance=%u]", c->u.leave.job.v, c->u.leave.task,
+                      c->u.leave.instance);
         return;
     case COMMAND_STDIN_PART:
         hq_buf_printf(out, " [stdin job=%u offset=%llu bytes=%zu]", c->u.stdin_part.job.v,

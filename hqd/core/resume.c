@@ -50,7 +50,7 @@ await_workers(struct ctx *ctx)
     for (size_t i = 0; i < core->worker_count; i++) {
         struct worker *w = core->workers[i];
         if (w->place == WORKER_LOST) {
-            if (w->held > 0) {
+            if (w->held > 0 || w->gang_job.v != 0) {
                 lost_release(ctx, w);
             }
             continue;
@@ -73,6 +73,7 @@ core_resume(struct core *core, const struct core_identity *id, const struct core
     struct ctx ctx = {.core = core, .now = now, .fx = fx};
     HQ_ASSERT(!core->is_started);
     core->is_started = true;
+    memcpy(core->step_key, id->step_key, sizeof(core->step_key));
     bool is_crash = is_other_boot(core, id->boot_id) && !core->is_ended;
     struct record rec = {.kind = RECORD_SERVER_STARTED};
     rec.u.server_started = (struct record_server_started){

@@ -227,7 +227,8 @@ struct pending {
     uint32_t instance;
     uint32_t variant;
     uint32_t submit_ix;
-    uint32_t gang_pos;
+    uint32_t gang_pos; /* position + 1; 0 = no multi-node task */
+    uint32_t node_ix;  /* join: place among its nodes */
     enum lost_reason stop;
     uint64_t offset; /* stdin part; overview interval */
     uint64_t bytes;
@@ -409,6 +410,7 @@ struct core {
     bool is_stopping;
     bool is_started;      /* core_resume was called */
     bool is_after_crash; /* the host had crashed: workers may hold what no record tells of */
+    unsigned char step_key[STEP_KEY_BYTES];
     hq_ms quiet_until_ms; /* after a crash of the host nothing is given out before */
     struct hq_heap timers;
     struct hq_map by_incarnation; /* first 8 bytes -> worker, those that are not lost */

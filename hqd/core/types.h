@@ -11,10 +11,13 @@
 #define HQ_HQD_CORE_TYPES_H
 
 #include "common/id.h"
+#include "common/mpi.h"
 #include "common/pool.h"
 #include "common/ranges.h"
 #include "common/request.h"
 #include "common/str.h"
+
+#define STEP_KEY_BYTES 32
 
 enum pin_mode {
     PIN_MODE_NONE = 0,
@@ -59,6 +62,7 @@ struct task_desc {
     int64_t time_limit_ms; /* span; 0 = none */
     int32_t priority;
     uint32_t crash_limit; /* CRASH_LIMIT_* or the limit */
+    struct hq_mpi mpi;
     struct hq_request request;
 };
 
@@ -142,6 +146,8 @@ struct worker_config {
     const struct hq_str *gpu_families;
     size_t gpu_family_count;
     bool is_idle_timeout_set;
+    const struct hq_str *addresses; /* numeric, without port, best first */
+    size_t address_count;
 };
 
 struct gpu_load {
@@ -194,6 +200,7 @@ enum return_reason {
     RETURN_REASON_RETRACTED = 0,
     RETURN_REASON_REJECTED = 1,
     RETURN_REASON_NO_TIME = 2,
+    RETURN_REASON_NODE_LOST = 3, /* --mpi: another node of the task is gone */
 };
 
 struct tasks_returned {

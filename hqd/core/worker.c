@@ -2,6 +2,7 @@
 
 #include "common/mem.h"
 #include "hqd/core/link.h"
+#include "hqd/core/orders.h"
 #include "hqd/core/pack.h"
 #include "hqd/sched/class.h"
 #include "hqd/sched/fit.h"
@@ -309,6 +310,9 @@ worker_gang_end(struct core *core, struct job *job, struct gang *gang)
     for (uint32_t i = 0; i < gang->node_count; i++) {
         struct worker *w = core_worker(core, gang->nodes[i]);
         if (w != NULL && w->gang_job.v == job->id.v && w->gang_pos == gang->pos) {
+            if (i > 0 && core->is_started && w->place == WORKER_HERE) { /* the root knows, or is told to cancel */
+                orders_leave(core, w, job, gang);
+            }
             w->gang_job = (hq_job_id){0};
             w->is_root = false;
             worker_dirty(core, w);

@@ -101,6 +101,10 @@ start(struct pass *p, struct cls *cls, uint32_t group)
                                           .ids = ids.r,
                                           .is_gang = true,
                                           .gang_pos = pos});
+    const struct gang *gang = job_gang(job, pos);
+    for (uint32_t i = 1; i < n; i++) {
+        orders_join(p->core, core_worker(p->core, nodes[i]), job, gang, i);
+    }
 }
 
 static bool

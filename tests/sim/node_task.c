@@ -212,6 +212,8 @@ node_carry_out(struct node *n, const struct reply *r)
         case COMMAND_STOP:
             node_leave(n, c->stop);
             break;
+        case COMMAND_JOIN:
+        case COMMAND_LEAVE:
         case COMMAND_FORGET_JOB:
         case COMMAND_OVERVIEW:
         case COMMAND_STDIN_PART:

@@ -45,6 +45,19 @@ copy_command(struct reply_command *to, const struct command *c)
         to->entries = hq_str_dupz(c->u.assign.entries.data);
         to->node_count = (uint32_t)c->u.assign.node_count;
         return;
+    case COMMAND_JOIN:
+        to->job = c->u.join.job.v;
+        to->desc_id = c->u.join.desc_id;
+        to->instance = c->u.join.instance;
+        to->task = c->u.join.task;
+        to->node_count = c->u.join.step->node_count;
+        to->node_ix = c->u.join.step->node_ix;
+        return;
+    case COMMAND_LEAVE:
+        to->job = c->u.leave.job.v;
+        to->instance = c->u.leave.instance;
+        to->task = c->u.leave.task;
+        return;
     case COMMAND_RETRACT:
     case COMMAND_CANCEL:
         to->job = c->u.tasks.job.v;

@@ -76,6 +76,8 @@ struct reply_command {
     size_t entry_count;
     uint32_t cpus_x10000[2]; /* of the body, by variant */
     uint32_t node_count;
+    uint32_t task; /* join, leave */
+    uint32_t node_ix;
     enum lost_reason stop;
 };
 
