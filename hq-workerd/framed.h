@@ -37,6 +37,7 @@ HQ_MUST_CHECK void *framed_put(struct framed *f, size_t len);
 void framed_flush(struct framed *f); /* sends what the socket takes now */
 HQ_MUST_CHECK int framed_send(struct framed *f, struct hq_str body); /* both */
 size_t framed_queued(const struct framed *f);
+void framed_set_max(struct framed *f, size_t frame_bytes_max); /* of the frames behind the present one */
 void framed_pause(struct framed *f, bool is_paused); /* reads no more, delivers no more frames */
 
 uint32_t framed_get_le32(const void *p);
