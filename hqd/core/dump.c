@@ -55,6 +55,30 @@ dump_ready(const struct job *job, struct hq_buf *out)
     }
 }
 
+/* Ranks of descriptions, nodes of tasks. */
+static void
+dump_steps(const struct job *job, struct hq_buf *out)
+{
+    for (uint32_t id = 0; id < job->desc_count; id++) {
+        const struct submit *s;
+        const struct hq_mpi *m = &job_desc_by_id(job, id, &s)->mpi;
+        if (m->is_on) {
+            hq_buf_printf(out, "  ranks desc=%u total=%u per-node=%u cpus=%u%s%s wire-up=%d\n", id, m->ranks,
+                          m->ranks_per_node, m->cpus_per_rank, m->oversubscribe ? " oversubscribe" : "",
+                          m->tag_output ? " tag" : "", (int)m->wire_up);
+        }
+    }
+    for (size_t i = 0; i < job->gang_count; i++) {
+        const struct gang *g = &job->gangs[i];
+        hq_buf_printf(out, "  multi-node position=%u instance=%u%s nodes=", g->pos, g->instance,
+                      g->is_live ? " live" : "");
+        for (uint32_t k = 0; k < g->node_count; k++) {
+            hq_buf_printf(out, "%s%u", k == 0 ? "" : ",", g->nodes[k]);
+        }
+        hq_buf_byte(out, '\n');
+    }
+}
+
 static void
 dump_job(const struct job *job, struct hq_buf *out)
 {
@@ -83,6 +107,7 @@ dump_job(const struct job *job, struct hq_buf *out)
         hq_buf_printf(out, "  failure position=%u record=%llu\n", job->failures[i].pos,
                       (unsigned long long)job->failures[i].seq);
     }
+    dump_steps(job, out);
     dump_tasks(job, out);
     dump_ready(job, out);
 }

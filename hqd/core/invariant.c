@@ -2,6 +2,7 @@
 
 #include "common/mem.h"
 #include "hqd/core/job.h"
+#include "hqd/core/step.h"
 #include "hqd/core/worker.h"
 #include "hqd/sched/fit.h"
 
@@ -74,6 +75,23 @@ check_task(struct sums *sums, const struct job *job, uint32_t pos, struct job_co
     return true;
 }
 
+/* All nodes of a task of several ranks are there; each knows whom it works for. A plain one may go on with fewer. */
+static bool
+check_gang(const struct core *core, const struct job *job, const struct gang *gang, struct hq_buf *out)
+{
+    bool has_ranks = job_desc(job, gang->pos)->mpi.is_on;
+    CHECK(task_is_held(task_state_at(&job->tasks, gang->pos)), "job %u position %u: its nodes are taken, it is not held",
+          job->id.v, gang->pos);
+    for (uint32_t i = 0; i < gang->node_count; i++) {
+        const struct worker *w = core_worker(core, gang->nodes[i]);
+        bool is_there = w != NULL && w->place != WORKER_LOST;
+        CHECK(is_there || (i > 0 && !has_ranks), "job %u position %u goes on without node %u", job->id.v, gang->pos, i);
+        CHECK(!is_there || (w->gang_job.v == job->id.v && w->gang_pos == gang->pos && w->is_root == (i == 0)),
+              "job %u position %u: worker %u does not work for it", job->id.v, gang->pos, w->id.v);
+    }
+    return true;
+}
+
 static bool
 check_job(struct sums *sums, const struct job *job, struct hq_buf *out)
 {
@@ -95,6 +113,11 @@ check_job(struct sums *sums, const struct job *job, struct hq_buf *out)
         page_held += job->tasks.pages[i] == NULL ? 0 : job->tasks.pages[i]->held;
     }
     CHECK(page_held == held, "job %u: pages count other held tasks", job->id.v);
+    for (size_t i = 0; i < job->gang_count; i++) {
+        if (job->gangs[i].is_live && !check_gang(sums->core, job, &job->gangs[i], out)) {
+            return false;
+        }
+    }
     CHECK(!job->is_completed || (job_is_terminated(job) && !job->is_open), "job %u is completed too early", job->id.v);
     CHECK(job->is_completed || job->is_open || !job_is_terminated(job) || job->is_end_noted,
           "job %u should be completed", job->id.v);
@@ -149,6 +172,10 @@ check_worker(const struct core *core, const struct sums *sums, size_t ix, struct
         covered += w->ranges[i].count;
     }
     CHECK(covered == w->covered && covered >= w->held, "worker %u: ranges do not cover what it holds", w->id.v);
+    const struct gang *gang = worker_membership(core, w);
+    CHECK(w->gang_job.v == 0 || w->is_root || gang != NULL, "worker %u works for a task that has ended", w->id.v);
+    CHECK(gang == NULL || step_node_ix(gang, w->id) < gang->node_count, "worker %u works for a task it is no node of",
+          w->id.v);
     return check_bookings(core, w, sums, out);
 }
 

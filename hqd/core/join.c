@@ -159,14 +159,6 @@ add_worker(struct ctx *ctx, const struct input_register *reg)
     return core_worker(ctx->core, rec.u.worker_connected.worker.v);
 }
 
-/* The multi-node task that another worker leads and this one works for. */
-static const struct gang *
-member_of(const struct core *core, const struct worker *w)
-{
-    const struct job *job = w->gang_job.v == 0 || w->is_root ? NULL : core_job(core, w->gang_job.v);
-    return job == NULL ? NULL : job_gang(job, w->gang_pos);
-}
-
 static void
 begin(struct ctx *ctx, struct worker *w, const struct input_register *reg)
 {
@@ -177,7 +169,7 @@ begin(struct ctx *ctx, struct worker *w, const struct input_register *reg)
     w->heard_ms = ctx->now->mono_ms;
     w->turn_seq = reg->next_turn_seq - 1;
     w->is_settling = w->held > 0;
-    const struct gang *gang = member_of(ctx->core, w);
+    const struct gang *gang = worker_membership(ctx->core, w);
     if (gang != NULL) {
         orders_join(ctx->core, w, core_job(ctx->core, w->gang_job.v), gang, step_node_ix(gang, w->id));
     }
@@ -200,7 +192,7 @@ answer(struct ctx *ctx, const struct worker *w, const struct claims *c, uint64_t
         .drop_count = c->drop_count,
         .heartbeat_ms = w->config.heartbeat_ms,
     };
-    const struct gang *gang = member_of(ctx->core, w);
+    const struct gang *gang = worker_membership(ctx->core, w);
     if (gang != NULL) {
         e->u.registered.is_member = true;
         e->u.registered.member =

@@ -18,6 +18,7 @@ struct release {
     struct ctx *ctx;
     struct worker *w;
     bool is_crash;
+    bool has_run; /* though its start may not be known here */
     struct job *job;
     struct idlist plain;   /* start again, crash counter unchanged */
     struct idlist crashed; /* start again, counted */
@@ -31,7 +32,7 @@ release_task(struct release *r, uint32_t pos)
 {
     struct task_page *p = task_table_page(&r->job->tasks, pos);
     uint32_t at = pos % TASK_PAGE_TASKS;
-    bool was_running = page_state(p)[at] == TASK_RUNNING;
+    bool was_running = page_state(p)[at] == TASK_RUNNING || r->has_run;
     uint32_t limit = job_desc(r->job, pos)->crash_limit;
     bool counts = was_running && r->is_crash;
     bool is_over = was_running && (limit == CRASH_LIMIT_NEVER_RESTART ||
@@ -63,7 +64,7 @@ fail_over_limit(struct release *r, uint32_t pos)
     };
     f.error = is_never ? hq_str_from(NEVER_TEXT)
                        : hq_str_from(hq_arena_printf(&r->ctx->fx->arena, LIMIT_TEXT, page_crashes(p)[at] + 1u));
-    cancel_fail(r->ctx, r->job, r->w->id, &f);
+    cancel_fail(r->ctx, r->job, (hq_worker_id){page_worker(p)[at]}, &f);
 }
 
 static void
@@ -91,6 +92,26 @@ end_job(struct release *r)
     r->failed_count = 0;
 }
 
+/* A task of several ranks ends with any of its nodes: its root is told, a node that is left hears of it too. */
+static void
+release_membership(struct release *r)
+{
+    const struct gang *gang = worker_membership(r->ctx->core, r->w);
+    struct job *job = gang == NULL ? NULL : core_job(r->ctx->core, r->w->gang_job.v);
+    if (job == NULL || !job_desc(job, gang->pos)->mpi.is_on) {
+        return;
+    }
+    struct worker *root = core_worker(r->ctx->core, gang->nodes[0]);
+    if (root != NULL && root->place == WORKER_HERE) {
+        struct idlist ids = {.arena = &r->ctx->fx->arena};
+        job_add_ids(job, gang->pos, 1, &ids);
+        orders_cancel(r->ctx->core, root, job->id, &ids.r);
+    }
+    r->job = job;
+    release_task(r, gang->pos);
+    end_job(r);
+}
+
 void
 lost_release(struct ctx *ctx, struct worker *w)
 {
@@ -108,6 +129,22 @@ lost_release(struct ctx *ctx, struct worker *w)
         }
         for (uint32_t k = 0; k < h->count; k++) {
             release_task(&r, h->first + k);
+        }
+    }
+    end_job(&r);
+    release_membership(&r);
+}
+
+void
+lost_node(struct ctx *ctx, struct worker *root, struct job *job, const struct hq_ranges *ids)
+{
+    struct release r = {.ctx = ctx, .w = root, .is_crash = true, .has_run = true, .job = job};
+    r.plain.arena = r.crashed.arena = &ctx->fx->arena;
+    struct job_walk walk;
+    job_walk_init(&walk, job, ids);
+    while (job_walk_next(&walk)) {
+        for (uint32_t i = 0; i < walk.count; i++) {
+            release_task(&r, walk.pos + i);
         }
     }
     end_job(&r);

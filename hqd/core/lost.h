@@ -11,6 +11,9 @@
 void lost_declare(struct ctx *ctx, struct worker *w, enum lost_reason reason);
 /* Its tasks only: of a worker that the journal knows as lost while records of its tasks were cut off. */
 void lost_release(struct ctx *ctx, struct worker *w);
+/* `root` gave these tasks of several ranks back, which it holds, because another node of theirs is gone: as if the worker
+ * there were lost. */
+void lost_node(struct ctx *ctx, struct worker *root, struct job *job, const struct hq_ranges *ids);
 void lost_on_stop(struct ctx *ctx, const struct input *in);
 void lost_on_peer_gone(struct ctx *ctx, const struct input *in);
 void lost_on_peer_back(struct ctx *ctx, const struct input *in);

@@ -3,6 +3,7 @@
 #include "common/mem.h"
 #include "hqd/core/cancel.h"
 #include "hqd/core/job.h"
+#include "hqd/core/lost.h"
 #include "hqd/core/worker.h"
 
 #define MEAN_SHIFT 2 /* a new mean duration counts a quarter */
@@ -225,7 +226,12 @@ take_returned(struct ctx *ctx, struct worker *w, const struct tasks_returned *g)
     struct job *job = core_job(ctx->core, g->job.v);
     struct record rec = {.kind = RECORD_TASKS_UNASSIGNED};
     rec.u.tasks_unassigned = (struct record_tasks_unassigned){.worker = w->id, .job = g->job, .ids = g->ids};
-    if (job == NULL || news_filter(ctx, job, w, g->instance, true, &rec.u.tasks_unassigned.ids, NULL) == 0) {
+    bool is_lost = g->reason == RETURN_REASON_NODE_LOST;
+    if (job == NULL || news_filter(ctx, job, w, g->instance, !is_lost, &rec.u.tasks_unassigned.ids, NULL) == 0) {
+        return;
+    }
+    if (is_lost) {
+        lost_node(ctx, w, job, &rec.u.tasks_unassigned.ids);
         return;
     }
     if (g->reason != RETURN_REASON_RETRACTED) {

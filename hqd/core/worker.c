@@ -1,6 +1,7 @@
 #include "hqd/core/worker.h"
 
 #include "common/mem.h"
+#include "hqd/core/job.h"
 #include "hqd/core/link.h"
 #include "hqd/core/orders.h"
 #include "hqd/core/pack.h"
@@ -287,6 +288,13 @@ worker_assigned(const struct worker *w)
         n += w->uses[i].placed;
     }
     return n;
+}
+
+const struct gang *
+worker_membership(const struct core *core, const struct worker *w)
+{
+    const struct job *job = w->gang_job.v == 0 || w->is_root ? NULL : core_job(core, w->gang_job.v);
+    return job == NULL ? NULL : job_gang(job, w->gang_pos);
 }
 
 void
