@@ -10,6 +10,7 @@
 
 #include "common/arena.h"
 #include "common/id.h"
+#include "common/mpi.h"
 #include "common/request.h"
 #include "common/str.h"
 
@@ -56,6 +57,8 @@ struct body {
     struct body_stdio err;
     enum body_pin pin;
     bool with_task_dir;
+    bool is_remote;   /* a command that another node of the task has sent: no files of its own */
+    struct hq_mpi mpi; /* ranks, started by hq-stepd */
     int64_t time_limit_ms; /* 0 = none */
     struct hq_request request;
     struct body *next_of_job; /* the agent's */
