@@ -54,7 +54,7 @@ create(struct core *core, const struct hq_request *request, int32_t priority, ui
         to->n_nodes = from->n_nodes;
         to->min_time_ms = from->min_time_ms;
         to->weight_x10000 = from->weight_x10000 == 0 ? 10000 : from->weight_x10000;
-        to->need_count = from->n_nodes > 0 ? 0 : (uint32_t)from->entry_count;
+        to->need_count = (uint32_t)from->entry_count; /* of each node, which is taken whole */
         to->needs = hq_xcalloc(HQ_MAX(to->need_count, 1u), sizeof(*to->needs));
         cls->is_gang = cls->is_gang || from->n_nodes > 0;
     }

@@ -243,7 +243,7 @@ count_multi(struct demand *d, struct query_demand *v)
             const struct alloc_queue *q = d->queues[k];
             const struct worker *w = d->first[k] < d->first[k + 1] ? d->workers[d->first[k]] : NULL;
             if (w == NULL || q->params.max_workers_per_alloc < cls->variants[0].n_nodes ||
-                !fit_time(&cls->variants[0], w, d->now->wall_ms)) {
+                !fit_time(&cls->variants[0], w, d->now->wall_ms) || fit_total(&cls->variants[0], w) == 0) {
                 continue;
             }
             size_t cap = v[k].multi_count; /* grows rarely: one class, one entry */

@@ -6,6 +6,7 @@
 
 struct explain_out {
     const struct core *core;
+    const struct cls *cls;
     hq_wall_ms now_ms;
     struct hq_arena *arena;
     struct query_explain *ret;
@@ -42,7 +43,8 @@ add_nodes(struct explain_out *o, const struct worker *w, uint32_t variant, const
         .worker = w->id, .variant = variant, .kind = QUERY_EXPLAIN_NODES, .requested = v->n_nodes};
     for (size_t i = 0; i < o->core->worker_count; i++) {
         const struct worker *other = o->core->workers[i];
-        item.provided += other->place == WORKER_HERE && other->group == w->group;
+        item.provided += other->place == WORKER_HERE && other->group == w->group &&
+                         fit_total(&o->cls->variants[variant], other) > 0;
     }
     item.is_enough = item.provided >= item.requested;
     add(o, &item);
@@ -62,6 +64,13 @@ add_resource(struct explain_out *o, const struct worker *w, uint32_t variant, co
     add(o, &item);
 }
 
+/* A whole node has a cpu, nobody asked for it. */
+static bool
+is_implied(const struct hq_variant *v, const struct hq_request_entry *e)
+{
+    return v->n_nodes > 0 && hq_str_is(e->name, "cpus") && e->policy != HQ_POLICY_ALL && e->amount <= HQ_AMOUNT_ONE;
+}
+
 /* cpus come first, as users know it; the others by name. */
 static void
 add_variant(struct explain_out *o, const struct worker *w, uint32_t variant, const struct hq_variant *v)
@@ -71,11 +80,10 @@ add_variant(struct explain_out *o, const struct worker *w, uint32_t variant, con
     }
     if (v->n_nodes > 0) {
         add_nodes(o, w, variant, v);
-        return;
     }
     for (int others = 0; others < 2; others++) {
         for (size_t i = 0; i < v->entry_count; i++) {
-            if (hq_str_is(v->entries[i].name, "cpus") == (others == 0)) {
+            if (hq_str_is(v->entries[i].name, "cpus") == (others == 0) && !is_implied(v, &v->entries[i])) {
                 add_resource(o, w, variant, &v->entries[i]);
             }
         }
@@ -109,7 +117,7 @@ query_explain(const struct core *core, hq_job_id id, hq_task_ix task, hq_wall_ms
     if (task_is_ended(task_state_at(&job->tasks, pos))) {
         return QUERY_EXPLAIN_ENDED;
     }
-    struct explain_out o = {.core = core, .now_ms = now_ms, .arena = arena, .ret = ret};
+    struct explain_out o = {.core = core, .cls = job_node(job, pos)->cls, .now_ms = now_ms, .arena = arena, .ret = ret};
     const struct hq_request *request = &job_desc(job, pos)->request;
     count_deps(job, pos, ret);
     for (size_t k = 0; k < core->worker_count; k++) {
