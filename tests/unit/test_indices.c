@@ -283,6 +283,39 @@ test_strict(void **state)
     indices_destroy(ix);
 }
 
+/* Four groups of 6 with 4, 4, 3 and 3 taken: the threes share a group. How many groups does a request get then? */
+static void
+test_groups_used(void **state)
+{
+    static const struct {
+        const char *request;
+        size_t groups;
+    } rows[] = {{"cpus=6", 1}, {"cpus=7", 2}, {"cpus=8", 2}, {"cpus=9", 3}, {"cpus=6 tight", 1}, {"cpus=8 tight", 2}, {"cpus=9 tight", 3}};
+    static const char *const worker[] = {"cpus=4x6", NULL};
+    static const char *const taken[] = {"cpus=4", "cpus=4", "cpus=3", "cpus=3"};
+    struct allocation *held[4], *a;
+
+    (void)state;
+    struct indices *ix = make_worker(worker, NULL);
+    for (size_t i = 0; i < HQ_ARRAY_LEN(taken); i++) {
+        assert_int_equal(INDICES_TAKEN, take(ix, taken[i], &held[i]));
+    }
+    for (size_t i = 0; i < HQ_ARRAY_LEN(rows); i++) {
+        unsigned seen = 0;
+        assert_int_equal(INDICES_TAKEN, take(ix, rows[i].request, &a));
+        for (uint32_t k = 0; k < a->entries[0].value_count; k++) {
+            seen |= 1U << a->entries[0].value_ix[k] / 6;
+        }
+        assert_int_equal(rows[i].groups, __builtin_popcount(seen));
+        indices_give(ix, a);
+    }
+    for (size_t i = 0; i < HQ_ARRAY_LEN(taken); i++) {
+        indices_give(ix, held[i]);
+    }
+    assert_true(indices_is_all_free(ix));
+    indices_destroy(ix);
+}
+
 static void
 test_coupling(void **state)
 {
@@ -402,6 +435,7 @@ main(void)
         cmocka_unit_test(test_three_free_groups), cmocka_unit_test(test_one_group),
         cmocka_unit_test(test_fractions),         cmocka_unit_test(test_all_needs_everything),
         cmocka_unit_test(test_best_fit),          cmocka_unit_test(test_strict),
+        cmocka_unit_test(test_groups_used),
         cmocka_unit_test(test_coupling),          cmocka_unit_test(test_random_streams),
         cmocka_unit_test(test_many_groups),
     };
