@@ -114,6 +114,80 @@ def test_background_children_end_with_the_task(cluster):
     wait_until(lambda: not is_alive(child), "the child's end")
 
 
+# How a process can leave its task behind: as the shell writes it, each prints its pid first.
+LEAVING = {
+    "a daemon that forked twice": "(setsid sh -c 'echo $$; exec sleep 1000' &)",
+    "a group of its own": "set -m; sh -c 'echo $$; exec sleep 1000' &",
+    "signals ignored": "sh -c 'trap \"\" INT TERM HUP QUIT; echo $$; sleep 1000; sleep 1000' &",
+    "its output closed": "setsid sh -c 'echo $$; exec sleep 1000 >/dev/null 2>&1 </dev/null' &",
+}
+
+
+def first_pid(path):
+    def read():
+        words = path.read_text().split() if path.exists() else []
+        return int(words[0]) if words else None
+    return wait_until(read, "the pid of who leaves")
+
+
+@pytest.mark.parametrize("how", LEAVING)
+@pytest.mark.parametrize("end", ["exit", "cancel", "time limit"])
+def test_nobody_outlives_the_task(cluster, how, end):
+    """Whatever of the task is left dies with it, however it ends, and its cpus are free again."""
+    options = ["--time-limit=1s"] if end == "time limit" else []
+    # the task ends by itself only when the other has said its pid
+    wait = "while [ ! -s $PIDS ]; do sleep 0.02; done" if end == "exit" else "sleep 1000"
+    pids = cluster.work / "pids"
+    job = cluster.submit(f"--env=PIDS={pids}", *options, "bash", "-c", f"exec 3>&1 >$PIDS; {LEAVING[how]}\n {wait}")
+    pid = first_pid(pids)
+    if end == "cancel":
+        cluster.hq("job", "cancel", job)
+    cluster.wait_job(job)
+    wait_until(lambda: not is_alive(pid), f"the end of {how}", timeout=10)
+    assert cluster.stats(job)[{"exit": "finished", "cancel": "canceled", "time limit": "failed"}[end]] == 1
+    after = cluster.submit("--wait", "--cpus=2", "true")
+    assert cluster.stats(after)["finished"] == 1
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_child_holds_the_output_open(cluster, stream):
+    """The task is over when its own process is, whoever still has its stdout and stderr; what it wrote is complete."""
+    options = ["--stream=log"] if stream else []
+    job = cluster.submit(*options, "sh", "-c", "env -i setsid sleep 1000 & echo out; echo err >&2; exit 0")
+    assert cluster.wait_job(job, timeout=10)["finished"] == 1
+    if stream:
+        shown = [cluster.hq("output-log", "log", "cat", job, channel).out for channel in ("stdout", "stderr")]
+    else:
+        shown = [cluster.read(f"job-{job}/0.{channel}") for channel in ("stdout", "stderr")]
+    assert shown == ["out\n", "err\n"]
+
+
+def test_child_floods_the_stream_of_its_ended_task(cluster):
+    """Somebody who got away writes as fast as the pipe takes it: the task ends all the same."""
+    job = cluster.submit("--stream=log", "sh", "-c", "env -i setsid sh -c 'exec yes' & echo $!; exit 0")
+    assert cluster.wait_job(job, timeout=10)["finished"] == 1
+    after = cluster.submit("--wait", "--cpus=2", "true")
+    assert cluster.stats(after)["finished"] == 1
+
+
+def test_more_output_than_a_pipe_holds(cluster):
+    """Both pipes full at once, megabytes of each: all of it arrives, and nobody waits for the other."""
+    script = "(head -c 8000000 /dev/zero | tr '\\0' e >&2) & head -c 8000000 /dev/zero | tr '\\0' o; wait"
+    job = cluster.submit("--stream=log", "sh", "-c", script)
+    assert cluster.wait_job(job)["finished"] == 1
+    for channel in ("stdout", "stderr"):
+        assert cluster.hq("output-log", "log", "cat", job, channel).out == channel[3] * 8000000
+
+
+def test_stdin_that_nobody_reads(cluster):
+    """More than a pipe holds, and the task ends without a look at it."""
+    job = cluster.submit("--stdin", "true", stdin=b"x" * 3000000)
+    assert cluster.wait_job(job)["finished"] == 1
+    job = cluster.submit("--stdin", "wc", "-c", stdin=b"x" * 3000000)
+    assert cluster.wait_job(job)["finished"] == 1
+    assert cluster.read(f"job-{job}/0.stdout").strip() == "3000000"
+
+
 def test_cancel_frees_what_waits(server):
     server.start_worker("--cpus=1")
     first = server.submit("sleep", "1000")
