@@ -228,8 +228,9 @@ hq_request_parse_entry(struct hq_str text, struct hq_request_entry *ret, struct 
 int
 hq_weight_parse(struct hq_str text, uint64_t *ret_x10000, struct hq_err *err)
 {
-    double v;
-    int rc = hq_num_f64(text, &v, err);
+    double v = 0;
+    bool is_endless = hq_str_is(text, "inf") || hq_str_is(text, "infinity"); /* no weight, though a float elsewhere */
+    int rc = is_endless ? 0 : hq_num_f64(text, &v, err);
     if (rc < 0) {
         return rc;
     }

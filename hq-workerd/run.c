@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -206,8 +207,9 @@ run_spawn(struct run_thread *t, struct run *run, struct child_plan *plan, pid_t 
     case CHILD_STEP_CWD:
         hq_buf_printf(&text, "Could not enter working directory %s: %s", plan->cwd, hq_err_os(rc));
         break;
-    case CHILD_STEP_AFFINITY:
-        hq_buf_printf(&text, "Pinning failed, none of the CPUs of the task can be used here: %s", hq_err_os(rc));
+    case CHILD_STEP_AFFINITY: /* what users know of taskset: its reason on stderr, its exit status as the task's end */
+        (void)dprintf(plan->fds[2], "hq: cannot bind the task to its CPUs, this machine has none of them: %s\n", hq_err_os(rc));
+        hq_buf_printf(&text, "Program terminated with exit code 1.");
         break;
     case CHILD_STEP_EXEC:
         prepare_exec_error(&text, run->image, plan->cwd, -rc);

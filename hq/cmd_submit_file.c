@@ -62,7 +62,7 @@ read_file(struct run *r, struct hq_err *err)
     if (rc < 0) {
         return hq_err_prefix(err, "Deserialization error");
     }
-    return jobfile_read(&r->file, &doc, &r->cli->arena, err);
+    return jobfile_read(&r->file, &doc, path, &r->cli->arena, err);
 }
 
 /* ---- checks that need the job */
@@ -70,13 +70,22 @@ read_file(struct run *r, struct hq_err *err)
 static int
 check_open_job(struct run *r, struct hq_err *err)
 {
-    if (r->is_job_given && r->file.has_name) {
+    if (!r->is_job_given || !(r->file.has_name || r->file.has_max_fails)) {
+        return 0;
+    }
+    struct job_detail d; /* that there is no such job tells more */
+    bool is_found;
+    int rc = job_fetch_detail(r->cli, r->args->job, false, &d, &is_found, &r->cli->arena, err);
+    if (rc == 0 && !is_found) {
+        rc = hq_err_set(err, -ENOENT, "Job %u not found.", r->args->job);
+    }
+    if (rc < 0) {
+        return rc;
+    }
+    if (r->file.has_name) {
         return hq_err_set(err, -EINVAL, "Parameter --name is not allowed when submitting to an open job.");
     }
-    if (r->is_job_given && r->file.has_max_fails) {
-        return hq_err_set(err, -EINVAL, "Parameter --max-fails is not allowed when submitting to an open job.");
-    }
-    return 0;
+    return hq_err_set(err, -EINVAL, "Parameter --max-fails is not allowed when submitting to an open job.");
 }
 
 /* Automatic ids go on behind those of the job, and dependencies may name its tasks. */
@@ -125,6 +134,7 @@ make_desc(struct run *r, const struct jobfile_task *t)
     d->priority = t->priority;
     d->crash_limit = t->crash_limit;
     d->request = submit_request_wire(&t->request, arena);
+    d->mpi = submit_mpi_wire(&t->mpi, arena);
     d->has_stdin = t->stdin_text.len > 0;
     if (d->has_stdin && !r->file.is_array) {
         d->stdin_from = r->stdin_data.len;
@@ -134,7 +144,6 @@ make_desc(struct run *r, const struct jobfile_task *t)
     return d;
 }
 
-    d->mpi = submit_mpi_wire(&t->mpi, arena);
 static void
 warn_task(struct hq_strv *texts, const struct jobfile_task *t, struct hq_arena *arena)
 {

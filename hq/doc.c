@@ -199,6 +199,27 @@ on_date(void *ctx, struct toml_shim_span at)
     return add_node(ctx, DOC_DATE, at) != NULL ? 0 : -1;
 }
 
+/* The two slips that people make most, in the words they know; other texts are the library's. */
+static const char *
+known_words(const char *why)
+{
+    static const struct {
+        const char *library;
+        const char *known;
+    } words[] = {
+        {"Error while parsing array: expected comma or closing ']'",
+         "missing comma between array elements, expected `,`"},
+        {"Error while parsing key-value pair: expected value, saw '\\n'",
+         "string values must be quoted, expected literal string"},
+    };
+    for (size_t ix = 0; ix < HQ_ARRAY_LEN(words); ix++) {
+        if (hq_str_starts(hq_str_from(why), hq_str_from(words[ix].library))) {
+            return words[ix].known;
+        }
+    }
+    return why;
+}
+
 int
 doc_parse_toml(struct doc *ret, struct hq_str text, struct hq_arena *arena, struct hq_err *err)
 {
@@ -218,7 +239,10 @@ doc_parse_toml(struct doc *ret, struct hq_str text, struct hq_arena *arena, stru
     char why[512];
     int rc = toml_shim_read(text.len > 0 ? text.ptr : "", text.len, &sink, &bad, why, sizeof why);
     if (rc == -1) {
-        return doc_error(err, &d, at_of(bad), why);
+        struct doc_at at = at_of(bad);
+        bool is_point = at.end_line == at.line && at.end_column == at.column;
+        at.end_column += is_point ? 1 : 0;
+        return doc_error(err, &d, at, known_words(why));
     }
     if (rc < 0) {
         return b.rc;

@@ -6,6 +6,20 @@
 
 /* ---- what all tables share */
 
+/* "In jobs.toml, task 2, key `request.resources`": the line that is shown may stand in the file a hundred times. */
+static void
+say_where(struct hq_buf *text, const struct jobfile_reader *r)
+{
+    hq_buf_printf(text, "\nIn %s", r->file);
+    if (r->task_number > 0) {
+        hq_buf_printf(text, ", task %zu", r->task_number);
+    }
+    for (size_t ix = 0; ix < r->trail_len; ix++) {
+        hq_buf_printf(text, "%s%s", ix == 0 ? ", key `" : ".", r->trail[ix]);
+    }
+    hq_buf_cstr(text, r->trail_len > 0 ? "`" : "");
+}
+
 int
 jobfile_fail(struct jobfile_reader *r, struct doc_at at, const char *fmt, ...)
 {
@@ -14,6 +28,9 @@ jobfile_fail(struct jobfile_reader *r, struct doc_at at, const char *fmt, ...)
     va_start(ap, fmt);
     hq_buf_vprintf(&reason, fmt, ap);
     va_end(ap);
+    if (!r->is_plain) {
+        say_where(&reason, r);
+    }
     (void)doc_error(r->err, r->doc, at, reason.ptr); /* the code is the same */
     return hq_err_prefix(r->err, "Deserialization error");
 }
@@ -40,12 +57,15 @@ int
 jobfile_read_table(struct jobfile_reader *r, const struct doc_node *n, const struct jobfile_table *table, void *target)
 {
     uint64_t seen = 0;
+    bool was_plain = r->is_plain;
     if (n->kind != DOC_TABLE) {
         return jobfile_fail_type(r, n, "a table");
     }
+    HQ_ASSERT(r->trail_len < JOBFILE_TRAIL_MAX);
     for (size_t ix = 0; ix < n->count; ix++) {
         const struct doc_item *item = &n->items[ix];
         const struct jobfile_key *key = find_key(table, item->key);
+        r->is_plain = table->is_plain;
         if (key == NULL) {
             return jobfile_fail(r, item->key_at, "unknown field `%.*s`%s", HQ_STR_FMT(item->key), table->unknown);
         }
@@ -54,11 +74,15 @@ jobfile_read_table(struct jobfile_reader *r, const struct doc_node *n, const str
             return jobfile_fail(r, item->key_at, "duplicate field `%s`", key->name);
         }
         seen |= bit;
+        r->is_plain = table->is_plain || key->is_plain;
+        r->trail[r->trail_len++] = key->name;
         int rc = key->read(r, item->value, target);
         if (rc < 0) {
             return rc;
         }
+        r->trail_len--;
     }
+    r->is_plain = was_plain;
     return 0;
 }
 
@@ -169,8 +193,10 @@ read_tasks(struct jobfile_reader *r, const struct doc_node *n, void *target)
     f->tasks = hq_arena_array(r->arena, n->count + 1, sizeof *f->tasks);
     int rc = 0;
     for (size_t ix = 0; ix < n->count && rc == 0; ix++) {
+        r->task_number = ix + 1;
         rc = jobfile_read_task(r, n->items[ix].value, false, &f->tasks[f->task_count++]);
     }
+    r->task_number = 0;
     return rc;
 }
 
@@ -209,13 +235,17 @@ static const struct jobfile_key top_keys[] = {
     {.name = "data_layer", .read = read_data_layer},
 };
 static const struct jobfile_table top_table = {
-    top_keys, HQ_ARRAY_LEN(top_keys), ", expected one of `name`, `max_fails`, `task`, `array`, `stream`, `data_layer`"};
+    .keys = top_keys,
+    .count = HQ_ARRAY_LEN(top_keys),
+    .unknown = ", expected one of `name`, `max_fails`, `task`, `array`, `stream`, `data_layer`",
+    .is_plain = true,
+};
 
 int
-jobfile_read(struct jobfile *ret, const struct doc *d, struct hq_arena *arena, struct hq_err *err)
+jobfile_read(struct jobfile *ret, const struct doc *d, const char *file, struct hq_arena *arena, struct hq_err *err)
 {
     struct jobfile f = {0};
-    struct jobfile_reader r = {.doc = d, .arena = arena, .err = err};
+    struct jobfile_reader r = {.doc = d, .arena = arena, .err = err, .file = file, .is_plain = true};
     int rc = jobfile_read_table(&r, d->root, &top_table, &f);
     if (rc == 0 && f.task_count == 0) {
         rc = hq_err_set(err, -EINVAL, "Deserialization error: No tasks defined");

@@ -56,17 +56,26 @@ struct jobfile {
     size_t task_count;
 };
 
-HQ_MUST_CHECK int jobfile_read(struct jobfile *ret, const struct doc *d, struct hq_arena *arena, struct hq_err *err);
+/* `file`: its name for errors. */
+HQ_MUST_CHECK int jobfile_read(struct jobfile *ret, const struct doc *d, const char *file, struct hq_arena *arena,
+                               struct hq_err *err);
 void jobfile_fini(struct jobfile *f);
 /* Gives automatic ids (behind the largest explicit one and behind the known ones), then looks for ids that come twice,
  * unknown dependencies and cycles. `known`: ids that the job has already, sorted; NULL = none. */
 HQ_MUST_CHECK int jobfile_check_graph(struct jobfile *f, const struct hq_ranges *known, struct hq_err *err);
 
 /* ---- used between the files of this module */
+#define JOBFILE_TRAIL_MAX 6 /* nested tables: task, request, resources */
 struct jobfile_reader {
     const struct doc *doc;
     struct hq_arena *arena;
     struct hq_err *err;
+    const char *file; /* its name in errors */
+    /* Where the reader is: keys from the top table on, and which task counted from 1 (0 = none). */
+    const char *trail[JOBFILE_TRAIL_MAX];
+    size_t trail_len;
+    size_t task_number;
+    bool is_plain; /* the line shown says all: top table, and keys whose errors users know as they are */
 };
 int jobfile_fail(struct jobfile_reader *r, struct doc_at at, const char *fmt, ...) HQ_PRINTF(3, 4);
 int jobfile_fail_type(struct jobfile_reader *r, const struct doc_node *n, const char *expected);
@@ -76,11 +85,13 @@ struct jobfile_key {
     const char *name;
     jobfile_read_fn read;
     const char *older; /* another spelling, NULL = none */
+    bool is_plain;     /* its errors name no file and key */
 };
 struct jobfile_table {
     const struct jobfile_key *keys;
     size_t count;
     const char *unknown; /* behind "unknown field `x`" */
+    bool is_plain;
 };
 /* Every key of a table by its row. */
 HQ_MUST_CHECK int jobfile_read_table(struct jobfile_reader *r, const struct doc_node *n,
@@ -93,10 +104,6 @@ HQ_MUST_CHECK int jobfile_bool(struct jobfile_reader *r, const struct doc_node *
 HQ_MUST_CHECK int jobfile_duration(struct jobfile_reader *r, const struct doc_node *n, int64_t *ret_ms);
 HQ_MUST_CHECK int jobfile_read_task(struct jobfile_reader *r, const struct doc_node *n, bool is_array,
                                     struct jobfile_task *ret);
-HQ_MUST_CHECK int jobfile_read_request(struct jobfile_reader *r, const struct doc_node *n,
-                                       void *target); /* struct hq_request */
-
-#endif
 /* Keys of ranks, jobfile_mpi.c; `target` is the struct jobfile_task. */
 HQ_MUST_CHECK int jobfile_read_mpi(struct jobfile_reader *r, const struct doc_node *n, void *target);
 HQ_MUST_CHECK int jobfile_read_ranks_per_node(struct jobfile_reader *r, const struct doc_node *n, void *target);
@@ -106,3 +113,7 @@ HQ_MUST_CHECK int jobfile_read_oversubscribe(struct jobfile_reader *r, const str
 HQ_MUST_CHECK int jobfile_read_tag_output(struct jobfile_reader *r, const struct doc_node *n, void *target);
 /* Rules between keys about ranks, and their shape against the request; `n` is the task. */
 HQ_MUST_CHECK int jobfile_check_mpi(struct jobfile_reader *r, const struct doc_node *n, struct jobfile_task *t);
+HQ_MUST_CHECK int jobfile_read_request(struct jobfile_reader *r, const struct doc_node *n,
+                                       void *target); /* struct hq_request */
+
+#endif

@@ -86,7 +86,7 @@ read_weight(struct jobfile_reader *r, const struct doc_node *n, void *target)
     }
     hq_num_f64_print(&text, n->kind == DOC_INT ? (double)n->i : n->real);
     int rc = 0;
-    if (submit_parse_weight(hq_buf_view(&text), &((struct hq_variant *)target)->weight_x10000, &why) < 0) {
+    if (hq_weight_parse(hq_buf_view(&text), &((struct hq_variant *)target)->weight_x10000, &why) < 0) {
         rc = jobfile_fail(r, n->at, "%s", why.text);
     }
     hq_buf_fini(&text);
@@ -99,8 +99,11 @@ static const struct jobfile_key keys[] = {
     {.name = "resources", .read = read_resources},
     {.name = "weight", .read = read_weight},
 };
-static const struct jobfile_table table = {keys, HQ_ARRAY_LEN(keys),
-                                           ", expected one of `n_nodes`, `time_request`, `resources`, `weight`"};
+static const struct jobfile_table table = {
+    .keys = keys,
+    .count = HQ_ARRAY_LEN(keys),
+    .unknown = ", expected one of `n_nodes`, `time_request`, `resources`, `weight`",
+};
 
 int
 jobfile_read_request(struct jobfile_reader *r, const struct doc_node *n, void *target)

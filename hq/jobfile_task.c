@@ -271,18 +271,18 @@ read_entries(struct jobfile_reader *r, const struct doc_node *n, void *target)
 
 static const struct jobfile_key task_keys[] = {
     COMMON_KEYS,
-    {.name = "id", .read = read_id},
-    {.name = "deps", .read = read_deps},
+    {.name = "id", .read = read_id, .is_plain = true},
+    {.name = "deps", .read = read_deps, .is_plain = true},
 };
 static const struct jobfile_key array_keys[] = {
     COMMON_KEYS,
-    {.name = "ids", .read = read_ids},
-    {.name = "entries", .read = read_entries},
+    {.name = "ids", .read = read_ids, .is_plain = true},
+    {.name = "entries", .read = read_entries, .is_plain = true},
 };
-static const struct jobfile_table task_table = {task_keys, HQ_ARRAY_LEN(task_keys), ""};
-static const struct jobfile_table array_table = {array_keys, HQ_ARRAY_LEN(array_keys), ""};
+static const struct jobfile_table task_table = {.keys = task_keys, .count = HQ_ARRAY_LEN(task_keys), .unknown = ""};
+static const struct jobfile_table array_table = {.keys = array_keys, .count = HQ_ARRAY_LEN(array_keys), .unknown = ""};
 
-/* cpus = 1 compact */
+/* cpus = 1 compact, or one for each rank */
 static void
 default_request(struct hq_request *ret, const struct hq_mpi *mpi, struct hq_arena *arena)
 {

@@ -1,16 +1,7 @@
 /* A job definition file of any bytes, as TOML or (first byte odd) as YAML. What is accepted must be ready to submit. */
+#include "tests/fuzz/fuzz.h"
+
 #include "hq/jobfile.h"
-
-#include <stdlib.h>
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-#define MUST(cond)                                                                                                     \
-    do {                                                                                                               \
-        if (!(cond)) {                                                                                                 \
-            abort();                                                                                                   \
-        }                                                                                                              \
-    } while (0)
 
 static void
 check_tree(const struct doc_node *n, size_t depth)
@@ -40,22 +31,17 @@ check_file(struct jobfile *f, struct hq_err *err)
     }
 }
 
-int
-LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+void
+fuzz_one(struct fuzz *f)
 {
-    if (size == 0) {
-        return 0;
-    }
-    struct hq_arena arena;
     struct hq_err err = {0};
     struct doc doc = {0};
     struct jobfile file = {0};
-    hq_arena_init(&arena, 0);
-    struct hq_str text = hq_str_make((const char *)data + 1, size - 1);
-    int rc = (data[0] & 1) != 0 ? doc_parse_yaml(&doc, text, &arena, &err) : doc_parse_toml(&doc, text, &arena, &err);
+    bool is_yaml = (fuzz_byte(f) & 1) != 0;
+    int rc = is_yaml ? doc_parse_yaml(&doc, f->text, &f->arena, &err) : doc_parse_toml(&doc, f->text, &f->arena, &err);
     if (rc == 0) {
         check_tree(doc.root, 0);
-        rc = jobfile_read(&file, &doc, &arena, &err);
+        rc = jobfile_read(&file, &doc, "x.toml", &f->arena, &err);
     }
     if (rc == 0) {
         check_file(&file, &err);
@@ -63,6 +49,4 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         MUST(err.text[0] != '\0');
     }
     jobfile_fini(&file);
-    hq_arena_fini(&arena);
-    return 0;
 }

@@ -25,7 +25,7 @@ read_init(struct read *r, const char *text, bool is_yaml)
     struct hq_str s = hq_str_from(text);
     r->rc = is_yaml ? doc_parse_yaml(&r->doc, s, &r->arena, &r->err) : doc_parse_toml(&r->doc, s, &r->arena, &r->err);
     if (r->rc == 0) {
-        r->rc = jobfile_read(&r->file, &r->doc, &r->arena, &r->err);
+        r->rc = jobfile_read(&r->file, &r->doc, "job.toml", &r->arena, &r->err);
     }
     if (r->rc == 0 && !r->file.is_array) {
         r->rc = jobfile_check_graph(&r->file, NULL, &r->err);
@@ -42,6 +42,8 @@ read_fini(struct read *r)
 /* ---- refused */
 
 #define HEAD(line, column) "Deserialization error: TOML parse error at line " line ", column " column "\n"
+/* Errors inside tables say where. */
+#define IN(key) "In job.toml, task 1, key `" key "`\n"
 #define T "[[task]]\ncommand=[\"true\"]\n"
 
 static const struct {
@@ -64,75 +66,79 @@ static const struct {
      HEAD("2", "5") "  |\n2 | ids=[1,2]\n  |     ^^^^^\ninvalid type: sequence, expected a string\n"},
     {"[array]\nids=\"1\"\n", HEAD("1", "1") "  |\n1 | [array]\n  | ^^^^^^^\nmissing field `command`\n"},
     {"[[task]]\nid=1\n", HEAD("1", "1") "  |\n1 | [[task]]\n  | ^^^^^^^^\nmissing field `command`\n"},
-    {"[[task]]\ncommand=\"true\"\n",
-     HEAD("2",
-          "9") "  |\n2 | command=\"true\"\n  |         ^^^^^^\ninvalid type: string \"true\", expected a sequence\n"},
+    {"[[task]]\ncommand=\"true\"\n", HEAD("2", "9") "  |\n2 | command=\"true\"\n  |         ^^^^^^\ninvalid type: "
+                                                    "string \"true\", expected a sequence\n" IN("task.command")},
     {"[[task]]\ncommand=[]\n",
-     HEAD("2", "9") "  |\n2 | command=[]\n  |         ^^\na command needs at least the program\n"},
+     HEAD("2", "9") "  |\n2 | command=[]\n  |         ^^\na command needs at least the program\n" IN("task.command")},
     {"nam = \"x\"\n" T,
      HEAD("1", "1") "  |\n1 | nam = \"x\"\n  | ^^^\nunknown field `nam`, expected one of `name`, `max_fails`, "
                     "`task`, `array`, `stream`, `data_layer`\n"},
-    {T "frob=1\n", HEAD("3", "1") "  |\n3 | frob=1\n  | ^^^^\nunknown field `frob`\n"},
+    {T "frob=1\n", HEAD("3", "1") "  |\n3 | frob=1\n  | ^^^^\nunknown field `frob`\n" IN("task")},
     {T "id=-1\n", HEAD("3", "4") "  |\n3 | id=-1\n  |    ^^\ninvalid value: integer `-1`, expected u32\n"},
     {T "id=\"a\"\n", HEAD("3", "4") "  |\n3 | id=\"a\"\n  |    ^^^\ninvalid type: string \"a\", expected u32\n"},
     {T "deps=[\"a\"]\n",
      HEAD("3", "7") "  |\n3 | deps=[\"a\"]\n  |       ^^^\ninvalid type: string \"a\", expected u32\n"},
     {T "time_limit=10\n",
      HEAD("3", "12") "  |\n3 | time_limit=10\n  |            ^^\ninvalid type: integer `10`, expected a "
-                     "string\n"},
+                     "string\n" IN("task.time_limit")},
     {T "time_limit=\"10\"\n",
      HEAD("3", "12") "  |\n3 | time_limit=\"10\"\n  |            ^^^^\ntime unit needed, for example "
-                     "10sec or 10ms\n"},
+                     "10sec or 10ms\n" IN("task.time_limit")},
     {T "env={A=1}\n",
-     HEAD("3", "8") "  |\n3 | env={A=1}\n  |        ^\ninvalid type: integer `1`, expected a byte string\n"},
+     HEAD("3",
+          "8") "  |\n3 | env={A=1}\n  |        ^\ninvalid type: integer `1`, expected a byte string\n" IN("task.env")},
     {T "env={\"\"=\"1\"}\n",
-     HEAD("3", "6") "  |\n3 | env={\"\"=\"1\"}\n  |      ^^\na variable's name must not be empty nor contain `=`\n"},
+     HEAD("3", "6") "  |\n3 | env={\"\"=\"1\"}\n  |      ^^\na variable's name must not be empty nor contain `=`\n" IN(
+         "task.env")},
     {T "pin=\"x\"\n",
      HEAD("3", "5") "  |\n3 | pin=\"x\"\n  |     ^^^\nunknown variant `x`, expected one of `none`, `taskset`, "
-                    "`omp`\n"},
+                    "`omp`\n" IN("task.pin")},
     {T "crash_limit=0\n", HEAD("3", "13") "  |\n3 | crash_limit=0\n  |             ^\nCrash limit cannot be 0. Use "
-                                          "`never-restart` or `unlimited` instead.\n"},
-    {T "crash_limit=70000\n",
-     HEAD("3",
-          "13") "  |\n3 | crash_limit=70000\n  |             ^^^^^\nout of range integral type conversion attempted\n"},
+                                          "`never-restart` or `unlimited` instead.\n" IN("task.crash_limit")},
+    {T "crash_limit=70000\n", HEAD("3", "13") "  |\n3 | crash_limit=70000\n  |             ^^^^^\nout of range "
+                                              "integral type conversion attempted\n" IN("task.crash_limit")},
     {T "crash_limit=\"x\"\n", HEAD("3", "13") "  |\n3 | crash_limit=\"x\"\n  |             ^^^\nInvalid crash limit: "
-                                              "ParseIntError { kind: InvalidDigit }\n"},
+                                              "ParseIntError { kind: InvalidDigit }\n" IN("task.crash_limit")},
     {T "priority=3000000000\n",
      HEAD("3", "10") "  |\n3 | priority=3000000000\n  |          ^^^^^^^^^^\ninvalid value: integer "
-                     "`3000000000`, expected i32\n"},
-    {T "task_dir=\"yes\"\n",
-     HEAD("3",
-          "10") "  |\n3 | task_dir=\"yes\"\n  |          ^^^^^\ninvalid type: string \"yes\", expected a boolean\n"},
+                     "`3000000000`, expected i32\n" IN("task.priority")},
+    {T "task_dir=\"yes\"\n", HEAD("3", "10") "  |\n3 | task_dir=\"yes\"\n  |          ^^^^^\ninvalid type: string "
+                                             "\"yes\", expected a boolean\n" IN("task.task_dir")},
     {T "stdout={path=\"a\",on_close=\"x\"}\n",
      HEAD("3", "27") "  |\n3 | stdout={path=\"a\",on_close=\"x\"}\n  |                  "
                      "         ^^^\nunknown variant `x`, expected `none` or "
-                     "`rm-if-finished`\n"},
+                     "`rm-if-finished`\n" IN("task.stdout")},
     {T "stdout=1\n",
      HEAD("3", "8") "  |\n3 | stdout=1\n  |        ^\ninvalid type: integer `1`, expected a string containing file "
-                    "path or a structure with two attributes (`path` and `on_close`)\n"},
+                    "path or a structure with two attributes (`path` and `on_close`)\n" IN("task.stdout")},
     {T "cwd=\"%{CWD}\"\n",
      HEAD("3", "5") "  |\n3 | cwd=\"%{CWD}\"\n  |     ^^^^^^^^\nWorking directory path cannot contain the "
-                    "working directory placeholder `%{CWD}`.\n"},
+                    "working directory placeholder `%{CWD}`.\n" IN("task.cwd")},
     {T "[[task.request]]\nresources={cpus=0}\n",
      HEAD("4",
           "17") "  |\n4 | resources={cpus=0}\n  |                 ^\nUnexpected end of input found, expected something "
-                "else:\n  0\n  |\n  --- Zero resources cannot be requested\n\n"},
+                "else:\n  0\n  |\n  --- Zero resources cannot be requested\n\n" IN("task.request.resources")},
     {T "[[task.request]]\nresources={cpus=-1.5}\n",
-     HEAD("4", "17") "  |\n4 | resources={cpus=-1.5}\n  |                 ^^^^\ninvalid amount of a resource\n"},
+     HEAD("4", "17") "  |\n4 | resources={cpus=-1.5}\n  |                 ^^^^\ninvalid amount of a resource\n" IN(
+         "task.request.resources")},
     {T "[[task.request]]\nresources={cpus=nan}\n",
-     HEAD("4", "17") "  |\n4 | resources={cpus=nan}\n  |                 ^^^\ninvalid amount of a resource\n"},
+     HEAD("4", "17") "  |\n4 | resources={cpus=nan}\n  |                 ^^^\ninvalid amount of a resource\n" IN(
+         "task.request.resources")},
     {T "[[task.request]]\nresources={cpus=true}\n",
      HEAD("4", "17") "  |\n4 | resources={cpus=true}\n  |                 "
                      "^^^^\ninvalid type: boolean `true`, expected a number or a "
-                     "string\n"},
+                     "string\n" IN("task.request.resources")},
     {T "[[task.request]]\nresources={my_res=1}\n",
-     HEAD("4", "12") "  |\n4 | resources={my_res=1}\n  |            ^^^^^^\n`my_res` is no name of a resource\n"},
+     HEAD("4", "12") "  |\n4 | resources={my_res=1}\n  |            ^^^^^^\n`my_res` is no name of a resource\n" IN(
+         "task.request.resources")},
     {T "[[task.request]]\nweight=0\n",
-     HEAD("4", "8") "  |\n4 | weight=0\n  |        ^\nResource weight has to be positive number\n"},
-    {T "[[task.request]]\nfrob=2\n", HEAD("4", "1") "  |\n4 | frob=2\n  | ^^^^\nunknown field `frob`, expected one of "
-                                                    "`n_nodes`, `time_request`, `resources`, `weight`\n"},
+     HEAD("4", "8") "  |\n4 | weight=0\n  |        ^\nResource weight has to be positive number\n" IN(
+         "task.request.weight")},
+    {T "[[task.request]]\nfrob=2\n",
+     HEAD("4", "1") "  |\n4 | frob=2\n  | ^^^^\nunknown field `frob`, expected one of "
+                    "`n_nodes`, `time_request`, `resources`, `weight`\n" IN("task.request")},
     {T "[[task.request]]\nn_nodes=2\nnodes=2\n",
-     HEAD("5", "1") "  |\n5 | nodes=2\n  | ^^^^^\nduplicate field `n_nodes`\n"},
+     HEAD("5", "1") "  |\n5 | nodes=2\n  | ^^^^^\nduplicate field `n_nodes`\n" IN("task.request")},
     {"name=\"a\\nb\"\n" T,
      HEAD("1", "6") "  |\n1 | name=\"a\\nb\"\n  |      ^^^^^^\nname cannot have a newline or a tab\n"},
     {"max_fails=-1\n" T,
@@ -336,7 +342,7 @@ test_automatic_ids(void **state)
         memset(&r, 0, sizeof r);
         hq_arena_init(&r.arena, 0);
         assert_int_equal(doc_parse_toml(&r.doc, hq_str_from(rows[ix].text), &r.arena, &r.err), 0);
-        assert_int_equal(jobfile_read(&r.file, &r.doc, &r.arena, &r.err), 0);
+        assert_int_equal(jobfile_read(&r.file, &r.doc, "job.toml", &r.arena, &r.err), 0);
         if (rows[ix].known != NULL) {
             assert_int_equal(hq_ranges_parse(&known, hq_str_from(rows[ix].known), &r.err), 0);
         }

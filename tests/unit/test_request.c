@@ -173,7 +173,7 @@ test_weights(void **state)
         {"-1", -EINVAL, 0, "Resource weight has to be positive number"},
         {"0.00001", -EINVAL, 0, "Resource weight has to be positive number"},
         {"x", -EINVAL, 0, "invalid float literal"},
-        {"inf", -EINVAL, 0, "invalid float literal"},
+        {"inf", -EINVAL, 0, "Resource weight has to be positive number"},
         {"nan", -EINVAL, 0, "invalid float literal"},
         {"1e10", -ERANGE, 0, "Resource weight is too large"},
     };
