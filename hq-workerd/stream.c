@@ -1,13 +1,19 @@
-/* stream.c - pipes of streamed tasks and the thread that empties them while they run. */
+/* stream.c - pipes of streamed tasks and the thread that empties them while they run.
+ *
+ * A wake-up of the reader costs as much as the rest of a short task. So a new stream is fresh at first: nobody watches its
+ * pipes, and the launcher that ends the task empties them. The reader wakes up by itself every FRESH_MS as long as there
+ * are fresh ones, and watches those that are older. */
 #include "hq-workerd/stream.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/queue.h>
 #include <unistd.h>
 
 #include "common/clock.h"
@@ -17,18 +23,21 @@
 #include "hq-workerd/stream_file.h"
 
 #define EVENTS_MAX 64
-#define PIPE_BYTES_LARGE (1 << 20)    /* of a pipe that was found full: fewer, larger moves */
-#define MOVE_BYTES_FULL (64 * 1024)   /* what a pipe holds at first */
+#define FRESH_MS 10                 /* a reader sees output at most twice that later */
+#define PIPE_BYTES_LARGE (1 << 20)  /* of a pipe that was found full: fewer, larger moves */
+#define MOVE_BYTES_FULL (64 * 1024) /* what a pipe holds at first */
 
 struct stream {
     struct streams *all;
-    uint64_t serial;       /* key in the map; the reader knows streams by it alone */
+    TAILQ_ENTRY(stream) fresh;
+    hq_ms opened_ms;
+    uint64_t serial; /* 0 = fresh, in the list; else watched: key in the map, the reader knows streams by it alone */
     struct stream_file *file;
     struct hq_stream_record rec; /* job, task, instance */
-    pthread_mutex_t lock;  /* held while a pipe is moved */
-    int fds[2];            /* our ends; -1 = none, or at its end */
+    pthread_mutex_t lock;        /* held while a pipe is moved */
+    int fds[2];                  /* our ends; -1 = none, or at its end */
     bool is_large[2];
-    int rc;                /* first failed write */
+    int rc; /* first failed write */
 };
 
 struct streams {
@@ -36,9 +45,13 @@ struct streams {
     pthread_t thread;
     int epoll_fd;
     int wake_fd;
-    pthread_mutex_t lock;  /* guards the map and the counter */
-    struct hq_map open;    /* serial -> stream */
+    _Atomic bool is_busy; /* the last task that ended had filled a pipe: others like it may follow */
+    pthread_mutex_t lock; /* guards all below */
+    TAILQ_HEAD(, stream) fresh;
+    struct hq_map watched; /* serial -> stream */
     uint64_t last_serial;
+    bool is_resting; /* the reader sleeps until somebody wakes it */
+    bool is_ending;
 };
 
 /* ---- moving; the stream's lock is held */
@@ -75,17 +88,98 @@ drain(struct stream *st, int channel)
     }
 }
 
+/* ---- fresh and watched; the lock of all is held */
+
+/* Taking a pipe out of the epoll set cannot fail; a closed one has left by itself. */
+static void
+drop_events(struct stream *st)
+{
+    for (int c = 0; c < 2; c++) {
+        if (st->fds[c] >= 0) {
+            (void)epoll_ctl(st->all->epoll_fd, EPOLL_CTL_DEL, st->fds[c], NULL);
+        }
+    }
+}
+
+/* From fresh to watched. The reader cannot move it before the lock is free. */
+static int
+watch(struct stream *st)
+{
+    struct streams *s = st->all;
+    st->serial = ++s->last_serial;
+    int rc = hq_map_try_set(&s->watched, st->serial, (uint64_t)(uintptr_t)st);
+    for (int c = 0; rc == 0 && c < 2; c++) {
+        struct epoll_event ev = {.events = EPOLLIN, .data.u64 = st->serial << 1 | (unsigned)c};
+        if (st->fds[c] >= 0 && epoll_ctl(s->epoll_fd, EPOLL_CTL_ADD, st->fds[c], &ev) < 0) {
+            rc = -errno;
+        }
+    }
+    if (rc < 0) {
+        drop_events(st);
+        (void)hq_map_del(&s->watched, st->serial);
+        st->serial = 0;
+        return rc;
+    }
+    TAILQ_REMOVE(&s->fresh, st, fresh);
+    return 0;
+}
+
+static void
+add_fresh(struct streams *s, struct stream *st)
+{
+    st->opened_ms = hq_clock_ms();
+    TAILQ_INSERT_TAIL(&s->fresh, st, fresh);
+    if (atomic_load(&s->is_busy) && watch(st) == 0) {
+        return;
+    }
+    if (s->is_resting) {
+        s->is_resting = false;
+        (void)eventfd_write(s->wake_fd, 1); /* the counter is small: cannot fail */
+    }
+}
+
 /* ---- the reader thread */
-static struct stream *
-lock_open(struct streams *s, uint64_t serial)
+
+/* How long to sleep, -1 = until woken; -ECANCELED at the end. */
+static int
+look_at_fresh(struct streams *s)
 {
     (void)pthread_mutex_lock(&s->lock); /* our own locks: cannot fail */
-    struct stream *st = hq_map_get_ptr(&s->open, serial);
+    hq_ms due_ms = hq_clock_ms() - FRESH_MS;
+    struct stream *st;
+    while ((st = TAILQ_FIRST(&s->fresh)) != NULL && st->opened_ms <= due_ms && watch(st) == 0) {
+        /* who cannot be watched, out of memory, is tried again the next time */
+    }
+    s->is_resting = TAILQ_EMPTY(&s->fresh);
+    int wait_ms = s->is_ending ? -ECANCELED : s->is_resting ? -1 : FRESH_MS;
+    (void)pthread_mutex_unlock(&s->lock);
+    return wait_ms;
+}
+
+static struct stream *
+lock_watched(struct streams *s, uint64_t serial)
+{
+    (void)pthread_mutex_lock(&s->lock);
+    struct stream *st = hq_map_get_ptr(&s->watched, serial);
     if (st != NULL) {
         (void)pthread_mutex_lock(&st->lock); /* before it can be closed */
     }
     (void)pthread_mutex_unlock(&s->lock);
     return st;
+}
+
+static void
+on_event(struct streams *s, uint64_t data)
+{
+    int channel = (int)(data & 1);
+    struct stream *st = lock_watched(s, data >> 1);
+    if (st == NULL) {
+        return; /* closed meanwhile */
+    }
+    if (st->fds[channel] >= 0 && move(st, channel) == 0) {
+        hq_fs_closep(&st->fds[channel]); /* takes it out of the epoll set too */
+    }
+    (void)pthread_mutex_unlock(&st->lock);
 }
 
 static void *
@@ -94,23 +188,18 @@ reader_thr(void *arg)
     struct streams *s = arg;
     struct epoll_event ev[EVENTS_MAX];
 
-    for (;;) {
-        int n = epoll_wait(s->epoll_fd, ev, EVENTS_MAX, -1);
+    for (int wait_ms; (wait_ms = look_at_fresh(s)) != -ECANCELED;) {
+        int n = epoll_wait(s->epoll_fd, ev, EVENTS_MAX, wait_ms);
         for (int i = 0; i < n; i++) {
+            eventfd_t woken;
             if (ev[i].data.u64 == 0) {
-                return NULL; /* woken: the end */
+                (void)eventfd_read(s->wake_fd, &woken);
+            } else {
+                on_event(s, ev[i].data.u64);
             }
-            int channel = (int)(ev[i].data.u64 & 1);
-            struct stream *st = lock_open(s, ev[i].data.u64 >> 1);
-            if (st == NULL) {
-                continue; /* closed meanwhile */
-            }
-            if (st->fds[channel] >= 0 && move(st, channel) == 0) {
-                hq_fs_closep(&st->fds[channel]); /* takes it out of the epoll set too */
-            }
-            (void)pthread_mutex_unlock(&st->lock);
         }
     }
+    return NULL;
 }
 
 static int
@@ -138,7 +227,8 @@ streams_create(struct streams **ret, struct hq_err *err)
 
     s->epoll_fd = -1;
     s->wake_fd = -1;
-    hq_map_init(&s->open, 0);
+    TAILQ_INIT(&s->fresh);
+    hq_map_init(&s->watched, 0);
     int rc = -pthread_mutex_init(&s->lock, NULL);
     rc = rc < 0 ? rc : stream_files_create(&s->files, err);
     rc = rc < 0 ? rc : start_reader(s);
@@ -169,13 +259,20 @@ streams_destroy(struct streams *s)
     if (s == NULL) {
         return;
     }
-    (void)eventfd_write(s->wake_fd, 1); /* the counter is zero: cannot fail */
+    (void)pthread_mutex_lock(&s->lock);
+    s->is_ending = true;
+    (void)pthread_mutex_unlock(&s->lock);
+    (void)eventfd_write(s->wake_fd, 1); /* the counter is small: cannot fail */
     (void)pthread_join(s->thread, NULL);
-    uint64_t serial, st;
-    for (size_t it = 0; hq_map_next(&s->open, &it, &serial, &st);) {
-        stream_free((struct stream *)(uintptr_t)st); /* its task outlives the worker */
+    uint64_t serial, watched;
+    for (size_t it = 0; hq_map_next(&s->watched, &it, &serial, &watched);) {
+        stream_free((struct stream *)(uintptr_t)watched); /* its task outlives the worker */
     }
-    hq_map_fini(&s->open);
+    for (struct stream *st; (st = TAILQ_FIRST(&s->fresh)) != NULL;) {
+        TAILQ_REMOVE(&s->fresh, st, fresh);
+        stream_free(st);
+    }
+    hq_map_fini(&s->watched);
     stream_files_destroy(s->files);
     hq_fs_closep(&s->epoll_fd);
     hq_fs_closep(&s->wake_fd);
@@ -193,7 +290,6 @@ streams_set_worker(struct streams *s, hq_worker_id worker)
 static int
 open_pipe(struct stream *st, int channel, int *ret_fd)
 {
-    struct epoll_event ev = {.events = EPOLLIN, .data.u64 = st->serial << 1 | (unsigned)channel};
     int fds[2];
 
     if (pipe2(fds, O_CLOEXEC) < 0) {
@@ -202,21 +298,27 @@ open_pipe(struct stream *st, int channel, int *ret_fd)
     st->fds[channel] = fds[0];
     *ret_fd = fds[1];
     /* Ours alone: the child's end blocks as programs expect. */
-    if (fcntl(fds[0], F_SETFL, O_NONBLOCK) < 0 || epoll_ctl(st->all->epoll_fd, EPOLL_CTL_ADD, fds[0], &ev) < 0) {
-        return -errno;
-    }
-    return 0;
+    return fcntl(fds[0], F_SETFL, O_NONBLOCK) < 0 ? -errno : 0;
 }
 
-/* From here on nobody else looks at it. */
+/* From here on nobody else looks at it. The lock of all is not held while the reader moves: its file may hang. */
 static void
-leave_map(struct stream *st)
+leave(struct stream *st)
 {
-    (void)pthread_mutex_lock(&st->all->lock);
-    (void)hq_map_del(&st->all->open, st->serial);
-    (void)pthread_mutex_unlock(&st->all->lock);
-    (void)pthread_mutex_lock(&st->lock); /* waits for the reader */
-    (void)pthread_mutex_unlock(&st->lock);
+    struct streams *s = st->all;
+    (void)pthread_mutex_lock(&s->lock);
+    bool is_watched = st->serial != 0;
+    if (is_watched) {
+        (void)hq_map_del(&s->watched, st->serial);
+    } else {
+        TAILQ_REMOVE(&s->fresh, st, fresh);
+    }
+    (void)pthread_mutex_unlock(&s->lock);
+    if (is_watched) {
+        (void)pthread_mutex_lock(&st->lock); /* waits for the reader */
+        drop_events(st);
+        (void)pthread_mutex_unlock(&st->lock);
+    }
 }
 
 int
@@ -239,10 +341,6 @@ stream_open(struct streams *s, const struct stream_open *what, struct stream **r
     }
     rc = stream_file_get(s->files, what->dir, what->server_uid, &st->file, err);
     if (rc == 0) {
-        (void)pthread_mutex_lock(&s->lock);
-        st->serial = ++s->last_serial;
-        rc = hq_map_try_set(&s->open, st->serial, (uint64_t)(uintptr_t)st);
-        (void)pthread_mutex_unlock(&s->lock);
         for (int c = 0; rc == 0 && c < 2; c++) {
             rc = what->with_channel[c] ? open_pipe(st, c, &child[c]) : 0;
         }
@@ -253,9 +351,12 @@ stream_open(struct streams *s, const struct stream_open *what, struct stream **r
     if (rc < 0) {
         hq_fs_closep(&child[0]);
         hq_fs_closep(&child[1]);
-        stream_abandon(st);
+        stream_free(st);
         return rc;
     }
+    (void)pthread_mutex_lock(&s->lock);
+    add_fresh(s, st);
+    (void)pthread_mutex_unlock(&s->lock);
     ret_fds[0] = child[0];
     ret_fds[1] = child[1];
     *ret = st;
@@ -265,9 +366,10 @@ stream_open(struct streams *s, const struct stream_open *what, struct stream **r
 int
 stream_close(struct stream *st)
 {
-    leave_map(st);
+    leave(st);
     drain(st, 0);
     drain(st, 1);
+    atomic_store(&st->all->is_busy, st->is_large[0] || st->is_large[1]);
     st->rec.at_ms = hq_clock_wall_ms();
     int rc = stream_file_end(st->file, &st->rec);
     rc = st->rc < 0 ? st->rc : rc;
@@ -279,7 +381,7 @@ void
 stream_abandon(struct stream *st)
 {
     if (st != NULL) {
-        leave_map(st);
+        leave(st);
         stream_free(st);
     }
 }

@@ -94,7 +94,7 @@ def test_killed_worker_leaves_a_superseded_stream(server):
 
 
 def test_torn_tail_and_foreign_files(cluster):
-    job = cluster.submit("--wait", "--array=1-3", "--stream=out", "sh", "-c", "echo line $HQ_TASK_ID")
+    job = cluster.submit("--wait", "--array=1-3", "--cpus=2", "--stream=out", "sh", "-c", "echo line $HQ_TASK_ID")  # one after the other
     file = next((cluster.work / "out").glob("*.hqs"))
     whole = file.read_bytes()
     (cluster.work / "out" / "foreign.hqs").write_text("no stream at all")
@@ -125,3 +125,43 @@ def test_old_log_needs_a_job_when_there_are_several(cluster):
     refused = cluster.hq("log", "out", "cat", "stdout", check=False)
     assert refused.status == 1 and "choose one with --job: 1, 2" in refused.err
     assert cluster.hq("log", "out", "cat", "stdout", "--job=2").out == "two\n"
+
+
+def test_output_is_there_while_the_task_runs_on(cluster):
+    """Also of tasks that start beside others and print once: nobody has to end for it."""
+    job = cluster.submit("--array=1-2", "--stream=out", "sh", "-c", "echo up $HQ_TASK_ID; while [ ! -e go ]; do sleep 0.02; done")
+    wait_until(lambda: (cluster.work / "out").exists() and summary(cluster)["stdout_size"] == len("up 1\nup 2\n"), "both lines")
+    assert summary(cluster)["n_opened"] == 2
+    (cluster.work / "go").write_text("")
+    cluster.wait_job(job)
+
+
+def test_large_and_small_outputs_beside_each_other(server):
+    """Some fill their pipe at once, most print a line: all of it is there, each in its order."""
+    for name in ("one", "two"):
+        server.start_worker("--cpus=4", name=name)
+    job = server.submit("--wait", "--array=1-120", "--stream=out", "sh", "-c",
+                        "if [ $((HQ_TASK_ID % 10)) = 0 ]; then seq -f \"$HQ_TASK_ID %.0f\" 40000; else echo $HQ_TASK_ID; fi; echo e$HQ_TASK_ID >&2")
+    assert server.stats(job)["finished"] == 120
+    out = server.hq("output-log", "out", "cat", job, "stdout").out.split("\n")
+    want = [line for task in range(1, 121) for line in ([f"{task} {k}" for k in range(1, 40001)] if task % 10 == 0 else [f"{task}"])]
+    assert out == want + [""]
+    assert server.hq("output-log", "out", "cat", job, "stderr").out == "".join(f"e{task}\n" for task in range(1, 121))
+    got = summary(server)
+    assert (got["n_files"], got["n_opened"]) == (2, 0)
+
+
+def test_readers_while_many_tasks_write(cluster):
+    """A reader sees what each task has printed so far, in its order, and never less than before."""
+    job = cluster.submit("--array=1-400", "--stream=out", "sh", "-c", "echo o$HQ_TASK_ID; echo x$HQ_TASK_ID")
+    wait_until(lambda: (cluster.work / "out").exists(), "the directory")
+    seen = 0
+    while cluster.stats(job)["finished"] < 400:
+        out = cluster.hq("output-log", "out", "cat", job, "stdout", "--allow-unfinished", check=False)
+        lines = out.out.split()
+        assert out.status == 0 or "not found" in out.err or "has no" in out.err, out.err
+        assert all(lines[at - 1] == "o" + line[1:] for at, line in enumerate(lines) if line[0] == "x")
+        assert len(set(lines)) == len(lines)
+        assert len(lines) >= seen
+        seen = len(lines)
+    assert len(cluster.hq("output-log", "out", "cat", job, "stdout").out.split()) == 800
