@@ -101,8 +101,8 @@ apply_worker_lost(struct core *core, const struct record_worker_lost *rec, hq_wa
     w->reason = rec->reason;
     w->ended_ms = at_ms;
     w->is_reserved = false;
-    if (!w->is_root) {
-        w->gang_job.v = 0; /* a task of several nodes goes on without it */
+    if (!w->is_root && !worker_has_ranks(core, w)) {
+        w->gang_job.v = 0; /* a plain task of several nodes goes on without it; ranks end: lost.c */
     }
     if (hq_map_get_ptr(&core->by_incarnation, incarnation_key(w->incarnation)) == w) {
         (void)hq_map_del(&core->by_incarnation, incarnation_key(w->incarnation));

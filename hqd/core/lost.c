@@ -96,11 +96,11 @@ end_job(struct release *r)
 static void
 release_membership(struct release *r)
 {
-    const struct gang *gang = worker_membership(r->ctx->core, r->w);
-    struct job *job = gang == NULL ? NULL : core_job(r->ctx->core, r->w->gang_job.v);
-    if (job == NULL || !job_desc(job, gang->pos)->mpi.is_on) {
+    if (!worker_has_ranks(r->ctx->core, r->w)) {
         return;
     }
+    const struct gang *gang = worker_membership(r->ctx->core, r->w);
+    struct job *job = core_job(r->ctx->core, r->w->gang_job.v);
     struct worker *root = core_worker(r->ctx->core, gang->nodes[0]);
     if (root != NULL && root->place == WORKER_HERE) {
         struct idlist ids = {.arena = &r->ctx->fx->arena};

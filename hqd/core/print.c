@@ -402,6 +402,9 @@ registered(const struct registered *r, struct hq_buf *out)
         ids(&r->drop[i].ids, out);
         hq_buf_byte(out, ']');
     }
+    if (r->is_member) {
+        hq_buf_printf(out, " member=%u@%u#%u", r->member.job.v, r->member.task, r->member.instance);
+    }
 }
 
 void

@@ -297,6 +297,13 @@ worker_membership(const struct core *core, const struct worker *w)
     return job == NULL ? NULL : job_gang(job, w->gang_pos);
 }
 
+bool
+worker_has_ranks(const struct core *core, const struct worker *w)
+{
+    const struct gang *gang = worker_membership(core, w);
+    return gang != NULL && job_desc(core_job(core, w->gang_job.v), gang->pos)->mpi.is_on;
+}
+
 void
 worker_gang_begin(struct core *core, struct job *job, const struct gang *gang)
 {

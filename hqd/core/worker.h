@@ -39,6 +39,7 @@ bool worker_is_idle(const struct worker *w);      /* nothing assigned, no part o
 uint32_t worker_assigned(const struct worker *w); /* those whose resources it holds */
 /* The live multi-node task that another worker leads and this one works for; NULL = none. */
 const struct gang *worker_membership(const struct core *core, const struct worker *w);
+bool worker_has_ranks(const struct core *core, const struct worker *w); /* of that task */
 /* A multi-node task begins or ends. */
 void worker_gang_begin(struct core *core, struct job *job, const struct gang *gang);
 void worker_gang_end(struct core *core, struct job *job, struct gang *gang);

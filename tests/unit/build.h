@@ -74,6 +74,7 @@ struct rig_job {
     bool has_max_fails;
     uint32_t max_fails;
     uint64_t request_id;
+    struct hq_mpi mpi;
 };
 void rig_array(struct rig *r, const struct rig_job *j);
 /* "1 2:1 3:1,2": ids with their dependencies. */
@@ -87,7 +88,7 @@ void rig_forget(struct rig *r, const char *ids);
 void rig_worker(struct rig *r, const char *pools, const char *group); /* "cpus=4 gpus=2" */
 void rig_worker_again(struct rig *r, uint32_t worker, const struct held_tasks *held, size_t held_count);
 /* News of the next turn of a worker: parts separated by blanks, instance 0 unless "#N" follows:
- * "start 1@0-3", "finish 1@0-3", "fail 1@2", "return 1@4-9", "reject 1@4", "no-time 1@4", "leave", "unsettled".
+ * "start 1@0-3", "finish 1@0-3", "fail 1@2", "return 1@4-9", "reject 1@4", "no-time 1@4", "node-lost 1@4", "leave", "unsettled".
  * An empty text is an empty turn. */
 void rig_turn(struct rig *r, uint32_t worker, const char *news);
 void rig_turn_seq(struct rig *r, uint32_t worker, uint64_t seq, const char *news);

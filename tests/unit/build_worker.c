@@ -64,7 +64,12 @@ rig_worker(struct rig *r, const char *pools, const char *group)
         .is_idle_timeout_set = r->worker_idle_ms > 0,
         .time_limit_ms = r->worker_time_limit_ms,
         .min_utilization_x10000 = r->worker_min_utilization_x10000,
+        .listen_address = hq_str_from(hq_arena_printf(&r->arena, "node%u:%u", next, 41000 + next)),
     };
+    struct hq_str *address = hq_arena_alloc(&r->arena, sizeof(*address));
+    *address = hq_str_from(hq_arena_printf(&r->arena, "10.0.0.%u", next));
+    reg->config.addresses = address;
+    reg->config.address_count = 1;
     reg->next_turn_seq = 1;
     reg->started_ms = r->now.wall_ms;
     rig_step(r, &in);
@@ -136,9 +141,10 @@ add_news(struct news *n, struct hq_str verb, uint32_t job, uint32_t instance, co
             .error = HQ_STR("boom"),
         };
     } else {
-        enum return_reason why = hq_str_is(verb, "reject")    ? RETURN_REASON_REJECTED
-                                 : hq_str_is(verb, "no-time") ? RETURN_REASON_NO_TIME
-                                                              : RETURN_REASON_RETRACTED;
+        enum return_reason why = hq_str_is(verb, "reject")      ? RETURN_REASON_REJECTED
+                                 : hq_str_is(verb, "no-time")   ? RETURN_REASON_NO_TIME
+                                 : hq_str_is(verb, "node-lost") ? RETURN_REASON_NODE_LOST
+                                                                : RETURN_REASON_RETRACTED;
         assert_true(why != RETURN_REASON_RETRACTED || hq_str_is(verb, "return"));
         n->returned[n->turn.returned_count++] =
             (struct tasks_returned){.job = {job}, .instance = instance, .ids = set, .reason = why};
