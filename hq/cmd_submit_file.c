@@ -26,7 +26,7 @@ const struct hq_opt submit_file_opts[SUBMIT_FILE_OPTS] = {
      .parse = hq_opt_str,
      .at = AT(path),
      .complete = HQ_COMPLETE_FILE,
-     .flags = HQ_OPT_POSITIONAL | HQ_OPT_REQUIRED,
+     .flags = HQ_OPT_POSITIONAL | HQ_OPT_REQUIRED | HQ_OPT_NONEMPTY,
      .help = "Job definition file: TOML, or YAML if its name ends with .yaml or .yml."},
     {.name = "job", .parse = hq_opt_id, .at = AT(job), .help = "Add the tasks to this open job."},
     {.name = "wait", .at = AT(wait), .conflicts = "progress", .help = "Wait until the job is completed."},
