@@ -1,5 +1,6 @@
 /* main.c - hqd: options, resume or start, run, exit status. */
 #include <ev.h>
+#include <malloc.h>
 #include <poll.h>
 #include <signal.h>
 #include <sodium.h>
@@ -21,6 +22,8 @@
 #define BRIDGE_ITEMS_MAX 4096u
 #define LOCK_TRIES 20u
 #define LOCK_PAUSE_MS 50
+#define MALLOC_MMAP_BYTES (256 * 1024) /* larger blocks are mapped one by one: what an arena keeps stays below */
+#define MALLOC_TRIM_BYTES (1024 * 1024)
 
 extern char **environ;
 
@@ -379,6 +382,15 @@ run(struct hqd *h)
     return 1;
 }
 
+/* Memory of large requests goes back to the system when they are done: glibc would keep blocks below the largest it has ever
+ * seen freed. */
+static void
+set_malloc(void)
+{
+    (void)mallopt(M_MMAP_THRESHOLD, MALLOC_MMAP_BYTES); /* another libc may not know it: memory is kept then */
+    (void)mallopt(M_TRIM_THRESHOLD, MALLOC_TRIM_BYTES);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -394,6 +406,7 @@ main(int argc, char **argv)
     if (status >= 0) {
         return status;
     }
+    set_malloc();
     struct hq_err err = {0};
     hq_arena_init(&h.arena, 0);
     const struct hq_server_start_args *args = h.start.parsed.args;

@@ -252,10 +252,10 @@ on_input(const struct ask *a)
     if (in.kind == INPUT_SERVER_STOP && alloc_turn_hold_stop(s, &in.from)) {
         return;
     }
-    shell_step(s, &in);
     if (in.kind == INPUT_SUBMIT) {
-        uploads_drop(&a->peer->uploads, in.u.submit.upload_id);
+        uploads_drop(&a->peer->uploads, in.u.submit.upload_id); /* `in` has its own copy */
     }
+    shell_step(s, &in);
 }
 
 static void
@@ -325,6 +325,7 @@ net_client_on_request(void *shell, const struct hq_net_peer *net, const struct h
     } else {
         handle_question(&a);
     }
+    hq_arena_reset(&s->conv_arena); /* of a large submit: not only at the next request */
 }
 
 void
