@@ -67,6 +67,9 @@ NNG_LIBS := $(NNG_LIB) $(call static,mbedtls) $(call static,mbedx509) $(call sta
 BASE_LIBS := $(call static,sodium) $(call static,protobuf-c) $(call static,jansson) $(call static,yaml) \
              $(call static,ev) -lm -lpthread
 HWLOC_LIBS := $(call static,hwloc) -ludev -lm -lpthread
+# hq-stepd shares its topology with libpmix: the same hwloc as that, so the shared one.
+PMIX_CFLAGS := $(patsubst -I%,-isystem %,$(shell pkg-config --cflags-only-I pmix 2>/dev/null))
+PMIX_LIBS := $(shell pkg-config --libs pmix 2>/dev/null || echo -lpmix) -lhwloc
 
 # ---- sources
 PROTO := $(wildcard proto/*.proto)
@@ -79,6 +82,7 @@ ALLOCCORE_SRC := $(wildcard hq-allocd/core/*.c)
 ALLOCD_SRC := $(filter-out hq-allocd/main.c,$(wildcard hq-allocd/*.c))
 HQD_SRC := $(filter-out hqd/main.c,$(wildcard hqd/*.c))
 WORKERD_SRC := $(filter-out hq-workerd/main.c,$(wildcard hq-workerd/*.c))
+STEPD_SRC := $(filter-out hq-workerd/stepd/main.c,$(wildcard hq-workerd/stepd/*.c))
 HQ_SRC := $(filter-out hq/main.c,$(wildcard hq/*.c))
 HQ_CXX := $(wildcard hq/*.cc)
 SIM_SRC := $(wildcard tests/sim/*.c)
@@ -91,8 +95,9 @@ ALLOCCORE_LIB := $(BUILD)/lib/liballoccore.a
 ALLOCD_LIB := $(BUILD)/lib/libhqallocd.a
 HQD_LIB := $(BUILD)/lib/libhqd.a
 WORKERD_LIB := $(BUILD)/lib/libworkerd.a
+STEPD_LIB := $(BUILD)/lib/libstepd.a
 HQ_LIB := $(BUILD)/lib/libhq.a
-BINS := $(foreach p,hqd hq-workerd hq-allocd hq,$(if $(wildcard $(p)/main.c),$(BUILD)/bin/$(p)))
+BINS := $(foreach p,hqd hq-workerd hq-allocd hq,$(if $(wildcard $(p)/main.c),$(BUILD)/bin/$(p))) $(BUILD)/bin/hq-stepd
 
 .PHONY: all
 all: $(BINS) ## build the programs into build/bin/
@@ -118,6 +123,7 @@ $(BUILD)/obj/%.o: %.cc
 $(BUILD)/obj/%.o: %.c | $(PROTO_H)
 	@mkdir -p $(@D)
 	$(call say,CC)$(CC) $(CPPFLAGS) $(CFLAGS_ALL) $(WARN) -c $< -o $@
+$(BUILD)/obj/hq-workerd/stepd/%.o: CPPFLAGS += $(PMIX_CFLAGS)
 # Style and script of the report, as arrays of lines.
 PAGE := $(GEN)/hq/report_page.inc
 $(PAGE): hq/report.css hq/report.js
@@ -135,6 +141,7 @@ $(ALLOCCORE_LIB): $(call obj,$(ALLOCCORE_SRC))
 $(ALLOCD_LIB): $(call obj,$(ALLOCD_SRC))
 $(HQD_LIB): $(call obj,$(HQD_SRC))
 $(WORKERD_LIB): $(call obj,$(WORKERD_SRC))
+$(STEPD_LIB): $(call obj,$(STEPD_SRC))
 $(HQ_LIB): $(call obj,$(HQ_SRC)) $(HQ_CXX:%.cc=$(BUILD)/obj/%.o)
 $(BUILD)/lib/%.a:
 	@mkdir -p $(@D)
@@ -157,6 +164,9 @@ $(BUILD)/bin/hqd: $(BUILD)/obj/hqd/main.o $(HQD_LIB) $(CORE_LIB) $(COMMON_LIB) $
 $(BUILD)/bin/hq-workerd: $(BUILD)/obj/hq-workerd/main.o $(WORKERD_LIB) $(AGENT_LIB) $(COMMON_LIB) $(NNG_LIB)
 	@mkdir -p $(@D)
 	$(call say,LD)$(CC) $(LDFLAGS_ALL) -o $@ $(filter %.o,$^) $(WORKERD_LIB) $(AGENT_LIB) $(COMMON_LIB) $(NNG_LIBS) $(BASE_LIBS) $(HWLOC_LIBS)
+$(BUILD)/bin/hq-stepd: $(BUILD)/obj/hq-workerd/stepd/main.o $(STEPD_LIB) $(COMMON_LIB)
+	@mkdir -p $(@D)
+	$(call say,LD)$(CC) $(LDFLAGS_ALL) -o $@ $(filter %.o,$^) $(STEPD_LIB) $(COMMON_LIB) $(BASE_LIBS) $(PMIX_LIBS)
 $(BUILD)/bin/hq-allocd: $(BUILD)/obj/hq-allocd/main.o $(ALLOCD_LIB) $(ALLOCCORE_LIB) $(COMMON_LIB) $(NNG_LIB)
 	@mkdir -p $(@D)
 	$(call say,LD)$(CC) $(LDFLAGS_ALL) -o $@ $(filter %.o,$^) $(ALLOCD_LIB) $(ALLOCCORE_LIB) $(COMMON_LIB) $(NNG_LIBS) $(BASE_LIBS)
