@@ -156,8 +156,11 @@ read_entries(struct submit *s, struct hq_err *err)
         hq_log_warn("The file %s has %zu bytes; its lines are kept by the server until the job is forgotten", path,
                     text.len);
     }
-    return by_line ? entries_from_lines(&s->entries, &text, only, err)
-                   : entries_from_json(&s->entries, hq_buf_view(&text), path, only, err);
+    if (!by_line) {
+        return entries_from_json(&s->entries, hq_buf_view(&text), path, only, err);
+    }
+    rc = entries_from_lines(&s->entries, &text, only, err);
+    return rc < 0 ? hq_err_prefix(err, "%s", path) : 0;
 }
 
 static void

@@ -29,10 +29,21 @@ add_len(struct entries *e, size_t len, struct hq_err *err)
     return 0;
 }
 
+/* A variable ends at its first zero byte: the task would see a part and nobody would know. */
+static int
+check_bytes(struct hq_str entry, uint64_t number, struct hq_err *err)
+{
+    bool is_bad = entry.len > 0 && memchr(entry.ptr, '\0', entry.len) != NULL;
+    return is_bad ? hq_err_set(err, -EINVAL, "Entry %llu has a zero byte, which no variable can hold",
+                               (unsigned long long)number)
+                  : 0;
+}
+
 int
 entries_add(struct entries *e, struct hq_str entry, struct hq_err *err)
 {
-    int rc = add_len(e, entry.len, err);
+    int rc = check_bytes(entry, e->count, err);
+    rc = rc < 0 ? rc : add_len(e, entry.len, err);
     if (rc == 0) {
         hq_buf_str(&e->data, entry);
     }
@@ -75,12 +86,14 @@ pack_lines(struct entries *e, struct chosen *c, struct hq_err *err)
 {
     size_t from = 0;
     size_t to = 0;
+    bool has_zero = e->data.len > 0 && memchr(e->data.ptr, '\0', e->data.len) != NULL; /* once, not per line */
     for (uint64_t number = 0; from < e->data.len; number++) {
         const char *line = e->data.ptr + from;
         const char *end = memchr(line, '\n', e->data.len - from);
         size_t len = end != NULL ? (size_t)(end - line) : e->data.len - from;
         if (chosen_has(c, number)) {
-            int rc = add_len(e, len, err);
+            int rc = has_zero ? check_bytes(hq_str_make(line, len), number, err) : 0;
+            rc = rc < 0 ? rc : add_len(e, len, err);
             if (rc < 0) {
                 return rc;
             }

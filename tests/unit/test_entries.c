@@ -28,7 +28,10 @@ print_entries(struct hq_buf *b, const struct entries *e)
 }
 
 /* HQ_STR is no constant expression in C11, so it can't stand in a static table. */
-#define TEXT(literal) {.ptr = "" literal "", .len = sizeof(literal) - 1}
+#define TEXT(literal)                                                                                                  \
+    {                                                                                                                  \
+        .ptr = "" literal "", .len = sizeof(literal) - 1                                                               \
+    }
 
 static const struct {
     struct hq_str text;
@@ -40,7 +43,8 @@ static const struct {
     {TEXT("a"), NULL, "[a]"},
     {TEXT("\n"), NULL, "[]"},
     {TEXT("first\nsecond line\n\n  blanks  \ncr\r\nlast"), NULL, "[first][second line][][  blanks  ][cr\\x0d][last]"},
-    {TEXT("a\0b\n\xff\n"), NULL, "[a\\x00b][\\xff]"},
+    {TEXT("a\n\xff\n"), NULL, "[a][\\xff]"},
+    {TEXT("a\0b\nc\n"), "1", "[c] ids=1"}, /* the damaged line is not chosen */
     {TEXT("0\n1\n2\n3\n"), "1-3,9", "[1][2][3] ids=1-3"},
     {TEXT("0\n1\n2\n3\n4\n5\n6\n"), "5-6,0-4:2", "[0][2][4][5][6] ids=0,2,4-6"},
     {TEXT("0\n1\n"), "100", " ids="},
@@ -87,6 +91,21 @@ test_too_long_line(void **state)
     hq_buf_rep(&text, 'x', HQ_ENTRY_BYTES_MAX + 1);
     assert_int_equal(entries_from_lines(&e, &text, NULL, &err), -E2BIG);
     assert_string_equal(err.text, "Entry 1 has 524289 bytes; at most 524288 are possible");
+    hq_buf_fini(&text);
+}
+
+static void
+test_zero_byte(void **state)
+{
+    (void)state;
+    struct hq_err err = {0};
+    struct entries e = {0};
+    struct hq_buf text = HQ_BUF_INIT;
+    hq_buf_str(&text, hq_str_make("a\nb\0c\n", 6));
+    assert_int_equal(entries_from_lines(&e, &text, NULL, &err), -EINVAL);
+    assert_string_equal(err.text, "Entry 1 has a zero byte, which no variable can hold");
+    assert_int_equal(entries_add(&e, hq_str_make("\0", 1), &err), -EINVAL);
+    assert_int_equal(e.count, 0);
     hq_buf_fini(&text);
 }
 
@@ -158,10 +177,8 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_lines),
-        cmocka_unit_test(test_too_long_line),
-        cmocka_unit_test(test_json),
-        cmocka_unit_test(test_invalid_utf8_is_refused),
+        cmocka_unit_test(test_lines), cmocka_unit_test(test_too_long_line),           cmocka_unit_test(test_zero_byte),
+        cmocka_unit_test(test_json),  cmocka_unit_test(test_invalid_utf8_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
