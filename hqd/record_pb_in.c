@@ -234,39 +234,50 @@ record_pb_decode(struct hq_str body, struct hq_arena *arena, struct record *ret,
 /* ---- peek: tags of the first levels only */
 
 static int
+next_varint(struct hq_str *rest, uint64_t *ret)
+{
+    uint64_t v = 0;
+    for (unsigned shift = 0; rest->len > 0 && shift < 64; shift += 7) {
+        unsigned char c = (unsigned char)*rest->ptr;
+        *rest = hq_str_sub(*rest, 1, rest->len);
+        v |= (uint64_t)(c & 0x7fu) << shift;
+        if (c < 0x80u) {
+            *ret = v;
+            return 0;
+        }
+    }
+    return -EBADMSG;
+}
+
+/* Fixed widths occur in fields of later versions only: they are skipped. */
+static int
 next_field(struct hq_str *rest, uint32_t *ret_field, uint64_t *ret_value, struct hq_str *ret_bytes)
 {
-    uint64_t v[2] = {0, 0};
-    unsigned wire = 0;
-    for (unsigned part = 0; part < 2; part++) { /* tag, then varint or length */
-        unsigned shift = 0;
-        for (;;) {
-            if (rest->len == 0 || shift > 63) {
-                return -EBADMSG;
-            }
-            unsigned char c = (unsigned char)*rest->ptr;
-            *rest = hq_str_sub(*rest, 1, rest->len);
-            v[part] |= (uint64_t)(c & 0x7fu) << shift;
-            shift += 7;
-            if (c < 0x80u) {
-                break;
-            }
-        }
-        wire = (unsigned)(v[0] & 7u);
-        if (wire != 0 && wire != 2) {
-            return -EBADMSG; /* this vocabulary has no other wire types at these levels */
-        }
+    enum { VARINT = 0, FIXED64 = 1, BYTES = 2, FIXED32 = 5, TAG_BYTES_MAX = 5 };
+    uint64_t tag;
+    uint64_t value = 0;
+    size_t before = rest->len;
+    if (next_varint(rest, &tag) < 0 || before - rest->len > TAG_BYTES_MAX) {
+        return -EBADMSG;
     }
-    *ret_field = (uint32_t)(v[0] >> 3);
-    *ret_value = v[1];
-    *ret_bytes = HQ_STR_NULL;
-    if (wire == 2) {
-        if (v[1] > rest->len) {
+    tag &= UINT32_MAX; /* as protobuf-c reads it */
+    unsigned wire = (unsigned)(tag & 7u);
+    uint64_t skipped = wire == FIXED64 ? 8 : wire == FIXED32 ? 4 : 0;
+    if (wire == VARINT || wire == BYTES) {
+        if (next_varint(rest, &value) < 0) {
             return -EBADMSG;
         }
-        *ret_bytes = hq_str_sub(*rest, 0, (size_t)v[1]);
-        *rest = hq_str_sub(*rest, (size_t)v[1], rest->len);
+        skipped = wire == BYTES ? value : 0;
+    } else if (skipped == 0) {
+        return -EBADMSG; /* groups: not of this protocol */
     }
+    if (skipped > rest->len) {
+        return -EBADMSG;
+    }
+    *ret_field = (uint32_t)(tag >> 3);
+    *ret_value = value;
+    *ret_bytes = wire == BYTES ? hq_str_sub(*rest, 0, (size_t)value) : HQ_STR_NULL;
+    *rest = hq_str_sub(*rest, (size_t)skipped, rest->len);
     return 0;
 }
 

@@ -92,7 +92,8 @@ query_job_list(const struct core *core, const struct query_job_list_args *args, 
         ret->not_found = missing_jobs(core, &ids, arena, &ret->not_found_count);
     }
     size_t bytes = ret->not_found_count * 5;
-    size_t cap = 0;
+    size_t cap = HQ_MIN(ids.count, args->bytes_max / JOB_ROW_BYTES + 1); /* the first row goes in however long it is */
+    ret->jobs = hq_arena_array(arena, HQ_MAX(cap, (size_t)1), sizeof(*ret->jobs));
     for (size_t i = 0; i < ids.count; i++) {
         const struct job *job = ids.v[i] <= args->after_job.v ? NULL : core_job(core, ids.v[i]);
         if (job == NULL || (args->state_mask != 0 && (args->state_mask & 1u << job_state(job)) == 0 &&
@@ -104,7 +105,7 @@ query_job_list(const struct core *core, const struct query_job_list_args *args, 
             ret->has_more = true;
             return;
         }
-        hq_arena_grow(arena, &ret->jobs, &cap, ret->count + 1, sizeof(*ret->jobs));
+        HQ_ASSERT(ret->count < cap);
         ret->jobs[ret->count++] = job_row(job);
     }
 }

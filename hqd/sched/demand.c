@@ -220,7 +220,7 @@ plan_on_imagined(struct demand *d, struct effects *fx)
     struct core *core = d->core;
     struct ctx ctx = {.core = core, .now = d->now, .fx = fx};
     struct pass p = {
-        .ctx = &ctx, .core = core, .workers = d->workers, .worker_count = d->worker_count};
+        .ctx = &ctx, .core = core, .workers = d->workers, .worker_count = d->worker_count, .nodes_left = PASS_NODES_MAX};
     struct worker **real = core->workers;
     size_t real_count = core->worker_count;
     core->workers = d->workers; /* shares and holds are those of the imagined cluster */

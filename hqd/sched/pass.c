@@ -175,20 +175,39 @@ pass_assign(struct pass *p, struct worker *w, struct cls *cls, uint32_t variant,
     }
 }
 
+/* What is queued ahead comes behind all that is to start, or it would take the place of another class. */
+static bool
+is_mixed(const struct worker *w)
+{
+    uint32_t n = 0;
+    for (uint32_t k = 0; k < w->use_count; k++) {
+        n += w->uses[k].planned + w->uses[k].planned_ahead > 0;
+    }
+    return n > 1;
+}
+
 static void
 give_all(struct pass *p)
 {
     for (size_t i = 0; i < p->worker_count; i++) {
         struct worker *w = p->workers[i];
+        bool in_two = is_mixed(w);
         /* By class: a class's first tasks go to the first worker. Applying moves no use to another place. */
         for (uint32_t k = 0; k < w->use_count; k++) {
             struct worker_use *use = &w->uses[k];
-            uint32_t n = use->planned + use->planned_ahead;
+            uint32_t n = use->planned + (in_two ? 0 : use->planned_ahead);
             if (n > 0) {
                 pass_assign(p, w, use->cls, use->variant, n);
-                use->planned = 0;
-                use->planned_ahead = 0;
             }
+        }
+        for (uint32_t k = 0; in_two && k < w->use_count; k++) {
+            if (w->uses[k].planned_ahead > 0) {
+                pass_assign(p, w, w->uses[k].cls, w->uses[k].variant, w->uses[k].planned_ahead);
+            }
+        }
+        for (uint32_t k = 0; k < w->use_count; k++) {
+            w->uses[k].planned = 0;
+            w->uses[k].planned_ahead = 0;
         }
     }
 }
@@ -253,7 +272,7 @@ pass_run(struct ctx *ctx)
     if (core->dirty_count == 0 && !core->is_any_class_new && !is_steal_due) {
         return;
     }
-    struct pass p = {.ctx = ctx, .core = core};
+    struct pass p = {.ctx = ctx, .core = core, .nodes_left = PASS_NODES_MAX};
     bool any_gang = gang_begin(core);
     if (core->is_any_class_new || any_gang) {
         choose_workers(&p, core->workers, core->worker_count);

@@ -16,7 +16,12 @@ struct pass {
     struct worker **workers; /* looked at, by id; those with a minimal utilization last */
     size_t worker_count;
     double *free_sum; /* of all workers by resource, NULL = not added up yet */
+    uint32_t res_count; /* of free_sum */
+    uint32_t nodes_left; /* steps of search that this pass may still make */
 };
+
+/* Steps of search that a pass may make where several classes compete: half a millisecond. */
+#define PASS_NODES_MAX 12000u
 
 void pass_run(struct ctx *ctx);
 /* May get single-node tasks in this pass. */

@@ -3,6 +3,7 @@
 #include "hqd/core/worker.h"
 #include "hqd/sched/class.h"
 #include "hqd/sched/fit.h"
+#include "hqd/sched/level.h"
 
 #include <stdlib.h>
 
@@ -31,16 +32,16 @@ limit_of(const struct worker *w, const struct cls *cls, uint32_t variant)
     return have >= FIT_UNBOUNDED ? 0 : HQ_MIN(limit, FIT_UNBOUNDED - have);
 }
 
-static uint32_t
-fits(const struct pass *p, const struct worker *w, const struct cls *cls, uint32_t variant)
+uint32_t
+plan_fits(const struct pass *p, const struct worker *w, const struct cls *cls, uint32_t variant)
 {
     const struct cls_variant *v = &cls->variants[variant];
     uint32_t n = fit_count(v, w->plan_free, w->total, w->res_count, limit_of(w, cls, variant));
     return n > 0 && is_allowed(p, w, cls, variant) ? n : 0;
 }
 
-static void
-place(struct worker *w, struct cls *cls, uint32_t variant, uint32_t n)
+void
+plan_place(struct worker *w, struct cls *cls, uint32_t variant, uint32_t n)
 {
     struct worker_use *use = worker_use_get(w, cls, variant);
     use->planned += n;
@@ -51,7 +52,11 @@ place(struct worker *w, struct cls *cls, uint32_t variant, uint32_t n)
 static void
 add_up_free(struct pass *p)
 {
-    p->free_sum = hq_arena_array(&p->ctx->fx->arena, HQ_MAX(p->core->res_count, 1u), sizeof(double));
+    p->res_count = p->core->res_count;
+    for (size_t i = 0; i < p->core->worker_count; i++) { /* imagined ones may have what no real one has */
+        p->res_count = HQ_MAX(p->res_count, p->core->workers[i]->res_count);
+    }
+    p->free_sum = hq_arena_array(&p->ctx->fx->arena, HQ_MAX(p->res_count, 1u), sizeof(double));
     for (size_t i = 0; i < p->core->worker_count; i++) {
         const struct worker *w = p->core->workers[i];
         for (uint32_t r = 0; pass_is_open(w) && r < w->res_count; r++) {
@@ -87,7 +92,7 @@ place_best(struct pass *p, struct worker *w, uint32_t from, uint32_t to)
         for (uint32_t i = from; i < to; i++) {
             struct cls *cls = p->core->active[i];
             for (uint32_t k = 0; cls->left > 0 && !cls->is_gang && k < cls->variant_count; k++) {
-                uint32_t n = fits(p, w, cls, k);
+                uint32_t n = plan_fits(p, w, cls, k);
                 double value = n == 0 ? -1 : n * value_of(p, w, &cls->variants[k]);
                 if (value > best_value) {
                     best = cls;
@@ -100,7 +105,7 @@ place_best(struct pass *p, struct worker *w, uint32_t from, uint32_t to)
         if (best == NULL) {
             return;
         }
-        place(w, best, best_variant, best_n);
+        plan_place(w, best, best_variant, best_n);
     }
 }
 
@@ -142,6 +147,9 @@ plan_level(struct pass *p, uint32_t from, uint32_t to)
     if (only == NULL && p->free_sum == NULL) {
         add_up_free(p);
     }
+    if (only == NULL) {
+        level_plan(p, from, to);
+    }
     for (size_t i = 0; i < p->worker_count; i++) {
         struct worker *w = p->workers[i];
         if (!pass_is_open(w)) {
@@ -151,9 +159,9 @@ plan_level(struct pass *p, uint32_t from, uint32_t to)
             place_best(p, w, from, to);
             continue;
         }
-        uint32_t n = fits(p, w, only, 0);
+        uint32_t n = plan_fits(p, w, only, 0);
         if (n > 0) {
-            place(w, only, 0, n);
+            plan_place(w, only, 0, n);
         }
         if (only->left == 0) {
             return;

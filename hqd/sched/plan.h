@@ -9,6 +9,9 @@
 
 /* Classes of one priority: active[from .. to). */
 void plan_level(struct pass *p, uint32_t from, uint32_t to);
+/* How many more tasks of it fit what is planned to be free. */
+uint32_t plan_fits(const struct pass *p, const struct worker *w, const struct cls *cls, uint32_t variant);
+void plan_place(struct worker *w, struct cls *cls, uint32_t variant, uint32_t n);
 /* Index behind the last of active[from .. end) that could start anywhere among the workers looked at. What fits nowhere
  * will not fit later in the pass: called with its own result again, it looks at each class in vain once. */
 uint32_t plan_shrink(const struct pass *p, uint32_t from, uint32_t end);

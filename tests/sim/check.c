@@ -193,6 +193,9 @@ check_is_done(struct world *w)
     query_job_list(w->core, &args, &arena, &list);
     bool is_done = list.count == 0;
     hq_arena_fini(&arena);
+    for (size_t i = 0; is_done && i < w->node_count; i++) {
+        is_done = !node_is_member(w->nodes[i]);
+    }
     return is_done;
 }
 

@@ -20,7 +20,7 @@ void check_entries(struct world *w, const struct reply_command *c);
 void check_promised(struct world *w, uint32_t job, uint32_t task);
 /* A client was told that its request made this job. */
 void check_submitted(struct world *w, uint64_t request, uint32_t job);
-/* All jobs have ended. */
+/* All jobs have ended, and all nodes have left the tasks they worked for. */
 bool check_is_done(struct world *w);
 void check_print(struct world *w, struct hq_buf *out);
 

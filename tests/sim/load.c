@@ -173,6 +173,10 @@ random_cpus(struct world *w, struct hq_arena *arena)
     q->variants = hq_arena_array(arena, 1, sizeof(*q->variants));
     q->variant_count = 1;
     q->variants[0].weight_x10000 = 10000;
+    if ((w->faults & LOAD_NODES) != 0 && world_chance(w, 1, 3)) {
+        q->variants[0].n_nodes = 1 + (uint32_t)hq_rng_below(&w->rng, 3); /* as many as heal */
+        return q;
+    }
     if (world_chance(w, 1, 25)) {
         q->variants[0].n_nodes = 1 + (uint32_t)hq_rng_below(&w->rng, 2);
         return q;
@@ -204,6 +208,10 @@ random_descs(struct world *w, size_t n, struct hq_arena *arena)
             .crash_limit = limits[hq_rng_below(&w->rng, HQ_ARRAY_LEN(limits))],
             .request = *random_cpus(w, arena),
         };
+        if ((w->faults & LOAD_NODES) != 0 && d[i].request.variants[0].n_nodes > 0) {
+            d[i].mpi.is_on = world_chance(w, 2, 3);
+            hq_mpi_demand(&d[i].mpi, &d[i].request.variants[0], arena); /* as the edge of hqd does */
+        }
     }
     return d;
 }

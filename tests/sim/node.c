@@ -57,6 +57,7 @@ node_add(struct world *w, uint32_t cpus, const char *group)
     (void)snprintf(n->name, sizeof(n->name), "node%u", n->ix);
     (void)snprintf(n->group, sizeof(n->group), "%s", group);
     hq_map_init(&n->bodies, w->seed);
+    hq_map_init(&n->ranks, w->seed);
     hq_xgrow(&w->nodes, &w->node_cap, w->node_count + 1, sizeof(struct node *));
     w->nodes[w->node_count++] = n;
     if ((w->faults & LOAD_RICH) != 0 && !w->is_healing && world_chance(w, 1, 3)) {
@@ -109,7 +110,14 @@ node_destroy(struct node *n)
     free(n->news.v);
     free(n->held);
     hq_map_fini(&n->bodies);
+    hq_map_fini(&n->ranks);
     free(n);
+}
+
+bool
+node_is_member(const struct node *n)
+{
+    return n->state == NODE_IN && n->is_member;
 }
 
 bool
@@ -133,6 +141,10 @@ node_cpus(const struct node *n)
 void
 node_print(const struct node *n, struct hq_buf *out)
 {
-    hq_buf_printf(out, "%s worker=%u state=%d cpus=%u held=%zu turns=%zu news=%zu\n", n->name, n->worker, (int)n->state,
+    hq_buf_printf(out, "%s worker=%u state=%d cpus=%u held=%zu turns=%zu news=%zu", n->name, n->worker, (int)n->state,
                   n->cpus, n->held_count, node_open_turns(n), n->news.count);
+    if (n->is_member) {
+        hq_buf_printf(out, " works for %u@%u#%u", n->member[0], n->member[1], n->member[2]);
+    }
+    hq_buf_byte(out, '\n');
 }

@@ -18,6 +18,7 @@ void node_on_registered(struct node *n, uint64_t number, const struct reply *r);
 void node_kill(struct world *w, struct node *n, bool is_seen);
 /* Its connection breaks for a while: messages are lost, tasks go on. */
 void node_cut(struct world *w, struct node *n, hq_ms for_ms);
+bool node_is_member(const struct node *n); /* works for a task of another one */
 bool node_is_alive(const struct node *n);
 uint32_t node_worker(const struct node *n);
 uint32_t node_cpus(const struct node *n);

@@ -50,6 +50,7 @@ struct held {
     uint32_t instance;
     uint32_t variant;
     uint32_t cpus_x10000;
+    bool has_ranks; /* on several nodes: may lose one */
     bool is_running;
     hq_wall_ms start_ms;
     uint64_t run; /* number of this start: end events of others are stale */
@@ -86,6 +87,9 @@ struct node {
     size_t held_cap;
     uint64_t run_count;
     struct hq_map bodies; /* job, desc -> cpus */
+    struct hq_map ranks;  /* job, desc -> 1: tasks of several ranks */
+    bool is_member;       /* works for this task of another worker */
+    uint32_t member[3];   /* job, task, instance */
     hq_ms cut_until_ms;
     bool is_pump_due;
     hq_ms time_limit_ms; /* 0 = none */
@@ -98,6 +102,7 @@ void node_drop_held(struct node *n, size_t ix);
 void node_start_tasks(struct node *n);
 void node_carry_out(struct node *n, const struct reply *r);
 void node_leave(struct node *n, enum lost_reason reason);
+bool node_is_member_of(const struct node *n, const uint32_t member[3]);
 
 /* ---- node_link.c: what it says */
 void node_free_turn(struct sent_turn *t);

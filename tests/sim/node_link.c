@@ -341,6 +341,7 @@ node_on_registered(struct node *n, uint64_t number, const struct reply *r)
     if (is_other) {
         n->news.count = 0;
     }
+    n->is_member = n->is_member && r->is_member && node_is_member_of(n, r->member);
     n->worker = r->worker;
     n->command_seq = r->next_command_seq - 1;
     n->state = NODE_IN;

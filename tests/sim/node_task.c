@@ -80,6 +80,10 @@ on_task_end(struct world *w, void *ctx, uint64_t run)
             continue;
         }
         struct item it = node_item_of(h, node_task_fails(w, h->job, h->task) ? ITEM_FAILED : ITEM_FINISHED);
+        if (h->has_ranks && mix(w->seed + run + h->task) % 5 == 0) {
+            it.kind = ITEM_RETURNED; /* another node is gone, as far as this one can tell */
+            it.reason = RETURN_REASON_NODE_LOST;
+        }
         it.duration_ms = (uint64_t)(world_wall(w) - h->start_ms);
         node_add_item(&n->news, it);
         node_drop_held(n, i);
@@ -117,6 +121,36 @@ node_start_tasks(struct node *n)
 }
 
 /* ---- commands */
+bool
+node_is_member_of(const struct node *n, const uint32_t member[3])
+{
+    return n->is_member && memcmp(n->member, member, sizeof(n->member)) == 0;
+}
+
+static void
+join(struct node *n, const struct reply_command *c)
+{
+    const uint32_t member[3] = {c->job, c->task, c->instance};
+    if (node_is_member_of(n, member)) {
+        return; /* said again after a registration */
+    }
+    if (hq_map_find(&n->bodies, hq_map_key2(c->job, c->desc_id)) == NULL) {
+        world_fail(n->w, "worker %u joins without body %u of job %u", n->worker, c->desc_id, c->job);
+    } else if (n->is_member || n->held_count > 0 || c->node_ix == 0 || c->node_ix >= c->node_count) {
+        world_fail(n->w, "worker %u joins %u@%u as node %u of %u: member=%d, holds %zu tasks", n->worker, c->job,
+                   c->task, c->node_ix, c->node_count, n->is_member, n->held_count);
+    }
+    n->is_member = true;
+    memcpy(n->member, member, sizeof(member));
+}
+
+static void
+leave(struct node *n, const struct reply_command *c)
+{
+    const uint32_t member[3] = {c->job, c->task, c->instance};
+    n->is_member = n->is_member && !node_is_member_of(n, member);
+}
+
 static void
 assign(struct node *n, const struct reply_command *c)
 {
@@ -125,6 +159,12 @@ assign(struct node *n, const struct reply_command *c)
         world_fail(n->w, "worker %u: no body %u of job %u", n->worker, c->desc_id, c->job);
         return;
     }
+    if (n->is_member) {
+        world_fail(n->w, "worker %u: job %u assigned though it works for %u@%u", n->worker, c->job, n->member[0],
+                   n->member[1]);
+        return;
+    }
+    bool has_ranks = c->node_count > 1 && hq_map_find(&n->ranks, hq_map_key2(c->job, c->desc_id)) != NULL;
     check_entries(n->w, c);
     struct hq_ranges_iter it = hq_ranges_iter(&c->ids);
     for (uint32_t id; hq_ranges_next(&it, &id);) {
@@ -140,6 +180,7 @@ assign(struct node *n, const struct reply_command *c)
                           .task = id,
                           .instance = c->instance,
                           .variant = c->variant,
+                          .has_ranks = has_ranks,
                           .cpus_x10000 = c->node_count > 0 ? 0 : (uint32_t)(*cpus >> 32 * c->variant)};
     }
 }
@@ -201,6 +242,9 @@ node_carry_out(struct node *n, const struct reply *r)
         switch (c->kind) {
         case COMMAND_BODY:
             hq_map_set(&n->bodies, hq_map_key2(c->job, c->desc_id), hq_map_key2(c->cpus_x10000[1], c->cpus_x10000[0]));
+            if (c->has_ranks) {
+                hq_map_set(&n->ranks, hq_map_key2(c->job, c->desc_id), 1);
+            }
             break;
         case COMMAND_ASSIGN:
             assign(n, c);
@@ -213,7 +257,11 @@ node_carry_out(struct node *n, const struct reply *r)
             node_leave(n, c->stop);
             break;
         case COMMAND_JOIN:
+            join(n, c);
+            break;
         case COMMAND_LEAVE:
+            leave(n, c);
+            break;
         case COMMAND_FORGET_JOB:
         case COMMAND_OVERVIEW:
         case COMMAND_STDIN_PART:

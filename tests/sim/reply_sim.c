@@ -29,6 +29,7 @@ copy_command(struct reply_command *to, const struct command *c)
     case COMMAND_BODY:
         to->job = c->u.body.job.v;
         to->desc_id = c->u.body.desc_id;
+        to->has_ranks = c->u.body.desc->mpi.is_on;
         for (size_t v = 0; v < c->u.body.desc->request.variant_count && v < HQ_ARRAY_LEN(to->cpus_x10000); v++) {
             const struct hq_variant *from = &c->u.body.desc->request.variants[v];
             to->cpus_x10000[v] = from->entry_count == 0 ? 0 : (uint32_t)from->entries[0].amount;
@@ -93,6 +94,10 @@ reply_copy_registered(const struct registered *g)
     struct reply *r = hq_xalloc(sizeof(*r));
     *r = (struct reply){.refs = 1, .code = g->code, .is_registered = true, .worker = g->worker.v};
     r->next_command_seq = g->next_command_seq;
+    r->is_member = g->is_member;
+    r->member[0] = g->member.job.v;
+    r->member[1] = g->member.task;
+    r->member[2] = g->member.instance;
     r->commands = hq_xcalloc(g->drop_count + 1, sizeof(*r->commands));
     r->command_count = g->drop_count;
     for (size_t i = 0; i < g->drop_count; i++) {

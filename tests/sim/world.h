@@ -29,8 +29,9 @@ enum fault_kind {
     FAULT_DISK = 1 << 4,   /* the journal can't be written for a while */
     FAULT_STOP = 1 << 5,   /* hqd ends orderly and is started again */
     LOAD_RICH = 1 << 6,    /* no fault: variants, time requests, workers with a time limit, submits in parts */
+    LOAD_NODES = 1 << 7,   /* no fault: many tasks of several nodes, most of them with ranks */
 };
-#define FAULT_ALL 127u
+#define FAULT_ALL 255u
 
 typedef void (*world_fn)(struct world *w, void *ctx, uint64_t arg);
 
@@ -75,6 +76,7 @@ struct reply_command {
     size_t entry_bytes;
     size_t entry_count;
     uint32_t cpus_x10000[2]; /* of the body, by variant */
+    bool has_ranks;          /* the body's tasks */
     uint32_t node_count;
     uint32_t task; /* join, leave */
     uint32_t node_ix;
@@ -87,6 +89,8 @@ struct reply {
     bool is_registered;
     uint32_t worker;
     uint64_t next_command_seq;
+    bool is_member;
+    uint32_t member[3]; /* job, task, instance */
     uint64_t command_seq;
     uint64_t ack_turn_seq;
     struct reply_command *commands; /* of a turn; drops of a registration */

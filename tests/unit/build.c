@@ -238,6 +238,7 @@ make_descs(struct rig *r, size_t n, const struct rig_job *j)
         d[i] = (struct task_desc){.args = args, .arg_count = 1, .priority = j->priority, .request = *req};
         d[i].crash_limit = j->never_restart ? CRASH_LIMIT_NEVER_RESTART : j->crash_limit == 0 ? 5 : j->crash_limit;
         d[i].mpi = j->mpi;
+        hq_mpi_demand(&d[i].mpi, &d[i].request.variants[0], &r->arena); /* as the edge of hqd does */
         if (j->min_time_ms > 0) {
             d[i].request.variants[0].min_time_ms = j->min_time_ms;
         }
