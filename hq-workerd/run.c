@@ -366,7 +366,7 @@ run_end(struct run *run, pid_t pid, enum run_why why, struct hq_buf *ret_error)
             end = RUN_END_FAILED;
         }
     }
-    if (end == RUN_END_FINISHED) {
+    if (end == RUN_END_FINISHED && why != RUN_WHY_CANCEL) { /* a cancelled task may end well, but did not finish */
         if (run->out_remove != NULL) {
             output_remove(run->out_remove);
         }
