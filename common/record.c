@@ -458,7 +458,7 @@ hq_record_next(struct hq_record_reader *r, struct hq_record *ret, struct hq_err 
             r->end = HQ_RECORD_END_UNTIL;
             return 0;
         }
-        struct hq_str rest = hq_str_make(r->buf + r->buf_at, r->buf_len - r->buf_at);
+        struct hq_str rest = r->buf == NULL ? HQ_STR_NULL : hq_str_make(r->buf + r->buf_at, r->buf_len - r->buf_at);
         struct hq_record_frame f;
         int rc = rest.len == 0 ? 0 : hq_record_frame(&f, rest, r->last_seq, r->head.journal_id);
         if (rc == 0 && !r->is_eof) {

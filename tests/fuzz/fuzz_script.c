@@ -1,19 +1,10 @@
 /* Scripts, lines and documents that a submit reads: #HQ directives, lists of entries by line and as JSON, the command of
  * --on-notify. The first byte chooses which; the second whether only some of the entries are taken. */
+#include "tests/fuzz/fuzz.h"
+
 #include "hq/directive.h"
 #include "hq/entries.h"
 #include "hq/notify.h"
-
-#include <stdlib.h>
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-#define MUST(cond)                                                                                                     \
-    do {                                                                                                               \
-        if (!(cond)) {                                                                                                 \
-            abort();                                                                                                   \
-        }                                                                                                              \
-    } while (0)
 
 static void
 check_entries(const struct entries *e, const struct hq_ranges *only)
@@ -48,34 +39,28 @@ read_entries(struct hq_str text, bool is_json, const struct hq_ranges *only, str
     hq_buf_fini(&lines);
 }
 
-int
-LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+void
+fuzz_one(struct fuzz *f)
 {
-    if (size < 2) {
-        return 0;
-    }
-    struct hq_arena arena;
     struct hq_err err = {0};
     struct directives dir = {0};
     struct hq_strv words = {0};
-    struct hq_range two[] = {{.first = data[1], .count = 3, .step = 2}, {.first = 0, .count = 1, .step = 1}};
-    struct hq_ranges only = {.v = two, .count = (data[1] & 1) != 0 ? 2 : 1};
-    hq_arena_init(&arena, 0);
-    struct hq_str text = hq_str_make((const char *)data + 2, size - 2);
-    switch (data[0] & 3) {
+    uint8_t which = fuzz_byte(f);
+    uint8_t first = fuzz_byte(f);
+    struct hq_range two[] = {{.first = first, .count = 3, .step = 2}, {.first = 0, .count = 1, .step = 1}};
+    struct hq_ranges only = {.v = two, .count = (first & 1) != 0 ? 2 : 1};
+    switch (which & 3) {
     case 0:
-        MUST(directive_scan(&dir, text, &arena, &err) == 0 || err.text[0] != '\0');
+        MUST(directive_scan(&dir, f->text, &f->arena, &err) == 0 || err.text[0] != '\0');
         break;
     case 1:
-        read_entries(text, false, (data[0] & 4) != 0 ? &only : NULL, &err);
+        read_entries(f->text, false, (which & 4) != 0 ? &only : NULL, &err);
         break;
     case 2:
-        read_entries(text, true, (data[0] & 4) != 0 ? &only : NULL, &err);
+        read_entries(f->text, true, (which & 4) != 0 ? &only : NULL, &err);
         break;
     default:
-        notify_split(&words, text, &arena);
+        notify_split(&words, f->text, &f->arena);
         break;
     }
-    hq_arena_fini(&arena);
-    return 0;
 }

@@ -286,9 +286,18 @@ test_foreign_bytes(void **state)
     /* cut, or against the rules */
     assert_true(record_pb_decode(HQ_STR("\x10"), &arena, &rec, &err) < 0);
     assert_true(record_pb_decode(HQ_STR("\x9a\x01\x02\x08\x01"), &arena, &rec, &err) < 0); /* finished, without tasks */
-    const struct hq_str bad[] = {HQ_STR("\x10"), HQ_STR("\x9a\x01\x7f"), HQ_STR("\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff")};
+    const struct hq_str bad[] = {HQ_STR("\x10"), HQ_STR("\x9a\x01\x7f"), HQ_STR("\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff"),
+                                 HQ_STR("\xf2\x80\x80\x80\x80\x80\x01\x02\x08\x01"), HQ_STR("\x75" "abc"), HQ_STR("\x73")};
     for (size_t i = 0; i < HQ_ARRAY_LEN(bad); i++) {
         assert_int_equal(record_pb_peek(bad[i], &p), -EBADMSG);
+    }
+    /* fields of the future, of fixed widths, are skipped by both */
+    const struct hq_str later[] = {HQ_STR("\x72\x02\x08\x01\xc5\x84\xa1\x34" "abcd"), HQ_STR("\xc1\x84\xa1\x34" "abcdefgh" "\x72\x02\x08\x01")};
+    for (size_t i = 0; i < HQ_ARRAY_LEN(later); i++) {
+        assert_int_equal(record_pb_decode(later[i], &arena, &rec, &err), 1);
+        assert_int_equal(record_pb_peek(later[i], &p), 0);
+        assert_int_equal(p.kind, rec.kind);
+        assert_int_equal(p.job, 1);
     }
     struct hq_rng rng;
     hq_rng_init(&rng, 99);
