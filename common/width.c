@@ -140,10 +140,22 @@ escape_bytes(struct hq_str s)
     return at;
 }
 
+/* Bytes at the start that are one column each: nearly always all of them. */
+static size_t
+plain_bytes(struct hq_str s)
+{
+    size_t n = 0;
+    while (n < s.len && (unsigned char)s.ptr[n] >= 0x20 && (unsigned char)s.ptr[n] < 0x7f) {
+        n++;
+    }
+    return n;
+}
+
 size_t
 hq_str_width(struct hq_str s)
 {
-    size_t width = 0;
+    size_t width = plain_bytes(s);
+    s = hq_str_sub(s, width, s.len);
     while (s.len > 0) {
         size_t bytes;
         if (s.ptr[0] == '\033') {
