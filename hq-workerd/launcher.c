@@ -17,6 +17,7 @@
 #include "common/clock.h"
 #include "common/fs.h"
 #include "common/mem.h"
+#include "hq-workerd/hidden.h"
 
 #define LAUNCHER_RETRY_MS 100
 #define LAUNCHER_ALONE_TRIES 20u /* 2 s without any other task: then it is not us who use everything up */
@@ -61,7 +62,8 @@ slot_event(const struct slot *s, enum run_event_kind kind)
         e.instance = t->batch->instance;
         e.variant = t->batch->variant;
         e.started_ms = s->run.started_ms;
-        e.time_limit_ms = t->batch->body->time_limit_ms;
+        e.hidden_id = t->batch->hidden_id;
+        e.time_limit_ms = e.hidden_id == 0 ? t->batch->body->time_limit_ms : 0; /* the root's ends all of it */
     }
     return e;
 }
@@ -73,7 +75,12 @@ slot_make_secret(struct launcher *l, struct slot *s)
     unsigned char hash[crypto_shorthash_BYTES];
     char tail[9] = {0};
     uint64_t value;
+    const struct hidden *hidden = s->run.task.batch->hidden;
 
+    if (hidden != NULL && hidden->secret[0] != '\0') {
+        memcpy(s->run.secret, hidden->secret, sizeof s->run.secret);
+        return;
+    }
     (void)crypto_shorthash(hash, (const unsigned char *)&s->run.serial, sizeof s->run.serial, l->conf.key);
     memcpy(&value, hash, sizeof value);
     for (size_t i = 0; i < sizeof tail - 1; i++, value /= 36) {
@@ -134,6 +141,7 @@ slot_next(struct launcher *l, struct slot *s)
     s->run.image = set->v[s->run.task.batch->variant];
     s->run.serial = ++l->next_serial;
     s->run.why = RUN_WHY_NONE;
+    s->run.exit_code = -1;
     s->state = SLOT_STARTING;
     l->running++;
     slot_make_secret(l, s);
@@ -166,6 +174,7 @@ slot_emit_end(struct launcher *l, struct slot *s, enum run_end end, char *error)
     e.end = end;
     e.error = error;
     e.error_len = error == NULL ? 0 : strlen(error);
+    e.exit_code = s->run.exit_code;
     launcher_emit(l, &e, false);
 }
 

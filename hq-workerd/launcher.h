@@ -68,6 +68,14 @@ uint32_t launcher_running(struct launcher *l); /* processes and launches under w
 /* Is `secret` (second part of HQ_ACCESS_KEY) the one of a run that has not ended? Which task? */
 bool launcher_check_secret(struct launcher *l, struct hq_str secret, uint32_t *ret_job, uint32_t *ret_task);
 
+struct launcher_task { /* a run that has not ended */
+    struct lane_task task; /* holds its batch */
+    const struct image *image;
+    char *cpu_list; /* "0,1,5"; NULL = none were granted */
+};
+bool launcher_find_secret(struct launcher *l, struct hq_str secret, struct launcher_task *ret);
+void launcher_task_fini(struct launcher_task *t); /* also the cleanup form */
+
 struct launcher_held { /* a task that was given to us and whose end was not reported */
     uint32_t job_id, task_id, instance, variant;
     hq_wall_ms started_ms; /* 0 = it waits, or is about to start */
@@ -76,7 +84,7 @@ struct launcher_held_list {
     struct launcher_held *v; /* heap */
     size_t count, cap;
 };
-/* All of them at one moment: each task is here or in an event. Cancelled runs are left out. */
+/* All of them at one moment: each task is here or in an event. Cancelled and hidden runs are left out. */
 HQ_MUST_CHECK int launcher_list_held(struct launcher *l, struct launcher_held_list *ret);
 
 #endif

@@ -124,6 +124,7 @@ task_matches(const struct lane_task *t, const struct lane_match *m)
     const struct batch *b = t->batch;
 
     return (m->any_job || b->body->job_id == m->job_id) && (m->any_instance || b->instance == m->instance) &&
+           (m->hidden_id == 0 || b->hidden_id == m->hidden_id) &&
            (m->too_late_at_ms == 0 || m->too_late_at_ms > b->latest_start_ms) &&
            (m->ids == NULL || hq_ranges_has(m->ids, t->task_id));
 }
@@ -143,7 +144,8 @@ launcher_withdraw_stalled(struct launcher *l, const struct lane_match *match, st
         }
         struct lane_gone *g = &list->v[list->count++];
         *g = (struct lane_gone){
-            .lane_ix = s->lane_ix, .job_id = t->batch->body->job_id, .instance = t->batch->instance, .variant = t->batch->variant};
+            .lane_ix = s->lane_ix, .job_id = t->batch->body->job_id, .instance = t->batch->instance,
+            .variant = t->batch->variant, .hidden_id = t->batch->hidden_id};
         hq_ranges_add(&g->ids, t->task_id, 1, 1);
         lane_task_drop(t);
     }
@@ -193,7 +195,7 @@ launcher_list_held(struct launcher *l, struct launcher_held_list *ret)
     for (size_t i = 0; i < l->slot_count && rc == 0; i++) {
         const struct slot *s = l->slots[i];
         const struct lane_task *t = &s->run.task;
-        if (t->batch != NULL && s->run.why != RUN_WHY_CANCEL) {
+        if (t->batch != NULL && t->batch->hidden_id == 0 && s->run.why != RUN_WHY_CANCEL) {
             rc = held_add(ret, t->batch, t->task_id, s->state == SLOT_RUNNING ? s->run.started_ms : 0);
         }
     }
@@ -201,7 +203,7 @@ launcher_list_held(struct launcher *l, struct launcher_held_list *ret)
         for (const struct batch *b = l->lanes[i]->head; b != NULL && rc == 0; b = b->next) {
             struct hq_ranges_iter at = b->at;
             uint32_t id;
-            while (rc == 0 && hq_ranges_next(&at, &id)) {
+            while (rc == 0 && b->hidden_id == 0 && hq_ranges_next(&at, &id)) {
                 rc = held_add(ret, b, id, 0);
             }
         }
@@ -284,33 +286,63 @@ launcher_running(struct launcher *l)
     return running;
 }
 
-bool
-launcher_check_secret(struct launcher *l, struct hq_str secret, uint32_t *ret_job, uint32_t *ret_task)
+/* With the lock held: the slot of a run that has not ended and has this secret, "hq0-SLOT-...": the slot in hexadecimal
+ * digits. */
+static struct slot *
+launcher_slot_by_secret(struct launcher *l, struct hq_str secret)
 {
     struct hq_str rest = secret, part;
     uint64_t slot_ix = 0;
-    bool is_right = false;
 
-    /* "hq0-SLOT-...": the slot in hexadecimal digits */
     if (!hq_str_split(&rest, '-', &part) || !hq_str_split(&rest, '-', &part) || part.len == 0 || part.len > 8) {
-        return false;
+        return NULL;
     }
     for (size_t i = 0; i < part.len; i++) {
         char c = part.ptr[i];
         uint32_t digit = c >= '0' && c <= '9' ? (uint32_t)(c - '0') : c >= 'a' && c <= 'f' ? (uint32_t)(c - 'a') + 10 : 16;
         if (digit == 16) {
-            return false;
+            return NULL;
         }
         slot_ix = slot_ix * 16 + digit;
     }
-    pthread_mutex_lock(&l->lock);
     struct slot *s = slot_ix < l->slot_count ? l->slots[slot_ix] : NULL;
-    if (s != NULL && (s->state == SLOT_STARTING || s->state == SLOT_RUNNING) && s->run.task.batch != NULL &&
-        hq_str_is(secret, s->run.secret)) {
+    bool is_alive = s != NULL && (s->state == SLOT_STARTING || s->state == SLOT_RUNNING) && s->run.task.batch != NULL;
+    return is_alive && hq_str_is(secret, s->run.secret) ? s : NULL;
+}
+
+bool
+launcher_check_secret(struct launcher *l, struct hq_str secret, uint32_t *ret_job, uint32_t *ret_task)
+{
+    pthread_mutex_lock(&l->lock);
+    const struct slot *s = launcher_slot_by_secret(l, secret);
+    if (s != NULL) {
         *ret_job = s->run.task.batch->body->job_id;
         *ret_task = s->run.task.task_id;
-        is_right = true;
     }
     pthread_mutex_unlock(&l->lock);
-    return is_right;
+    return s != NULL;
+}
+
+bool
+launcher_find_secret(struct launcher *l, struct hq_str secret, struct launcher_task *ret)
+{
+    pthread_mutex_lock(&l->lock);
+    const struct slot *s = launcher_slot_by_secret(l, secret);
+    if (s != NULL) {
+        *ret = (struct launcher_task){.task = s->run.task, .image = s->run.image};
+        (void)batch_ref(s->run.task.batch);
+        if (s->grant != NULL && s->grant->cpu_list != NULL) {
+            ret->cpu_list = strdup(s->grant->cpu_list);
+        }
+    }
+    pthread_mutex_unlock(&l->lock);
+    return s != NULL;
+}
+
+void
+launcher_task_fini(struct launcher_task *t)
+{
+    lane_task_drop(&t->task);
+    free(t->cpu_list);
+    *t = (struct launcher_task){0};
 }

@@ -28,6 +28,8 @@ struct link_worker { /* what a worker says of itself; borrowed */
     uint32_t pid;
     const struct hq_pools *pools;
     const char *const *gpu_families; /* NULL-terminated */
+    const struct hq_str *addresses;  /* numeric, best first */
+    size_t address_count;
     hq_wall_ms started_ms;
     unsigned char incarnation[LINK_ID_BYTES];
 };
@@ -55,6 +57,8 @@ struct link_registered {
     uint64_t next_command_seq;
     const struct link_drop *drop;
     size_t drop_count;
+    bool has_member; /* goes on; all other memberships are over */
+    uint32_t member_job, member_task, member_instance;
     int64_t heartbeat_ms;
 };
 
@@ -67,6 +71,8 @@ enum link_command_kind {
     LINK_STOP,
     LINK_OVERVIEW,
     LINK_STDIN_PART,
+    LINK_JOIN,
+    LINK_LEAVE,
 };
 enum link_reason { /* the same numbers as in proto/common.proto */
     LINK_REASON_NONE = 0,
@@ -79,7 +85,8 @@ enum link_reason { /* the same numbers as in proto/common.proto */
 struct link_command {
     enum link_command_kind kind;
     uint32_t job_id;
-    uint32_t instance;      /* RETRACT */
+    uint32_t instance;      /* RETRACT, JOIN, LEAVE */
+    uint32_t task_id;       /* JOIN, LEAVE */
     struct hq_ranges ids;   /* RETRACT, CANCEL; in the arena */
     struct body *body;      /* BODY: a new one; ASSIGN: none, see desc_id */
     uint64_t stdin_bytes;   /* BODY */
@@ -88,11 +95,12 @@ struct link_command {
     struct hq_str *entries; /* ASSIGN: one per id, or NULL; in the arena */
     struct hq_str *hosts;   /* ASSIGN: multi-node */
     size_t host_count;
+    struct step_desc *step; /* ASSIGN, JOIN: owned until taken; NULL = one process on one node */
     enum link_reason reason; /* STOP */
     int64_t overview_ms;
     uint32_t submit;         /* STDIN_PART */
     uint64_t offset;
-    struct hq_str data;
+    struct hq_str data;     /* JOIN: the entry; empty = none */
 };
 struct link_answer {
     uint64_t command_seq;
@@ -141,10 +149,10 @@ HQ_MUST_CHECK int link_read_registered(struct hq_str body, struct hq_arena *aren
                                        struct hq_err *err);
 HQ_MUST_CHECK int link_read_answer(struct hq_str body, struct hq_arena *arena, struct link_answer *ret,
                                    struct hq_err *err);
-void link_answer_fini(struct link_answer *a); /* bodies that nobody took */
+void link_answer_fini(struct link_answer *a); /* bodies and steps that nobody took */
 /* Reads TYPE_ERROR: its code, and its text into err. */
 int link_read_error(struct hq_str body, struct hq_arena *arena, struct hq_err *err);
-/* A batch out of an ASSIGN, with copies of entries and hosts. NULL without memory. */
+/* A batch out of an ASSIGN, with copies of entries and hosts; it shares the step. NULL without memory. */
 HQ_MUST_CHECK struct batch *link_make_batch(const struct link_command *c, struct body *body);
 
 #endif

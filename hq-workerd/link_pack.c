@@ -156,6 +156,11 @@ pack_config(struct hq_arena *arena, const struct link_worker *w)
     for (size_t i = 0; i < families; i++) {
         m->gpu_families[i] = msg_bytes(hq_str_from(w->gpu_families[i]));
     }
+    m->n_addresses = w->address_count;
+    m->addresses = hq_arena_array(arena, w->address_count, sizeof(*m->addresses));
+    for (size_t i = 0; i < w->address_count; i++) {
+        m->addresses[i] = msg_bytes(w->addresses[i]);
+    }
     return m;
 }
 

@@ -120,6 +120,25 @@ read_args(const Hq__TaskDesc *d, struct body *b, struct hq_err *err)
 }
 
 static int
+read_mpi(const Hq__Mpi *m, struct hq_mpi *ret, struct hq_err *err)
+{
+    if (m == NULL) {
+        return 0;
+    }
+    if ((uint32_t)m->wire_up > HQ_MPI_PMI1) {
+        return hq_err_set(err, -EPROTO, "Unknown way to start ranks");
+    }
+    *ret = (struct hq_mpi){.is_on = true,
+                           .ranks_per_node = m->ranks_per_node,
+                           .ranks = m->ranks,
+                           .cpus_per_rank = m->cpus_per_rank,
+                           .oversubscribe = m->oversubscribe,
+                           .tag_output = m->tag_output,
+                           .wire_up = (enum hq_mpi_wire_up)m->wire_up};
+    return 0;
+}
+
+static int
 read_body(const Hq__Body *m, struct link_command *ret, struct hq_err *err)
 {
     const Hq__TaskDesc *d = m->desc;
@@ -136,12 +155,13 @@ read_body(const Hq__Body *m, struct link_command *ret, struct hq_err *err)
     b->submit_dir = hq_arena_str(&b->arena, msg_str(m->submit_dir));
     b->stream_dir = hq_arena_str(&b->arena, msg_str(m->stream_dir));
     b->pin = (enum body_pin)d->pin;
-    b->with_task_dir = d->task_dir;
+    b->with_task_dir = d->task_dir || d->mpi != NULL;
     b->time_limit_ms = (int64_t)HQ_MIN(d->time_limit_ms, (uint64_t)INT64_MAX / 2);
     int rc = read_args(d, b, err);
     rc = rc < 0 ? rc : read_stdio(d->stdout, &b->arena, &b->out, err);
     rc = rc < 0 ? rc : read_stdio(d->stderr, &b->arena, &b->err, err);
     rc = rc < 0 ? rc : read_request(d->request, &b->arena, &b->request, err);
+    rc = rc < 0 ? rc : read_mpi(d->mpi, &b->mpi, err);
     if (rc == 0) {
         ret->kind = LINK_BODY;
         ret->job_id = m->job;
@@ -151,6 +171,67 @@ read_body(const Hq__Body *m, struct link_command *ret, struct hq_err *err)
         b = NULL;
     }
     return rc;
+}
+
+static int
+read_node(const Hq__StepNode *m, struct hq_arena *arena, struct step_node *ret, struct hq_err *err)
+{
+    if (m->host.len == 0 || m->host.len > HQ_NAME_BYTES_MAX || has_zero(m->host) || m->port > UINT16_MAX ||
+        m->ranks > HQ_STEP_RANKS_MAX) {
+        return hq_err_set(err, -EPROTO, "A node of a task makes no sense");
+    }
+    ret->host = hq_arena_str(arena, msg_str(m->host));
+    ret->port = (uint16_t)m->port;
+    ret->ranks = m->ranks;
+    ret->address_count = HQ_MIN(m->n_addresses, (size_t)HQ_ADDRESSES_MAX);
+    ret->addresses = hq_arena_array(arena, ret->address_count, sizeof(*ret->addresses));
+    for (size_t i = 0; i < ret->address_count; i++) {
+        ret->addresses[i] = hq_arena_str(arena, msg_str(m->addresses[i]));
+    }
+    return 0;
+}
+
+static int
+read_step(const Hq__Step *m, struct step_desc **ret, struct hq_err *err)
+{
+    int rc = 0;
+
+    if (m->n_nodes == 0 || m->n_nodes > HQ_STEP_NODES_MAX || m->n_keys != m->n_nodes || m->node_index >= m->n_nodes) {
+        return hq_err_set(err, -EPROTO, "The nodes of a task make no sense");
+    }
+    HQ_AUTO(step_desc_unrefp) struct step_desc *d = step_desc_create((uint32_t)m->n_nodes, m->node_index);
+    if (d == NULL) {
+        return hq_err_sys(err, -ENOMEM, "Cannot keep the nodes of a task");
+    }
+    for (uint32_t i = 0; i < d->node_count && rc == 0; i++) {
+        rc = read_node(m->nodes[i], &d->arena, &d->nodes[i], err);
+        if (rc == 0 && i != d->node_ix) {
+            if (m->keys[i].len != STEP_KEY_BYTES) {
+                return hq_err_set(err, -EPROTO, "The key for another node is missing");
+            }
+            memcpy(d->keys[i], m->keys[i].data, STEP_KEY_BYTES);
+        }
+    }
+    if (rc == 0) {
+        *ret = d;
+        d = NULL;
+    }
+    return rc;
+}
+
+static int
+read_join(const Hq__Join *m, struct link_command *ret, struct hq_err *err)
+{
+    *ret = (struct link_command){.kind = LINK_JOIN,
+                                 .job_id = m->job,
+                                 .desc_id = m->desc_id,
+                                 .task_id = m->task,
+                                 .instance = m->instance,
+                                 .data = msg_str(m->entry)};
+    if (m->step == NULL) {
+        return hq_err_set(err, -EPROTO, "A task without its nodes was joined");
+    }
+    return read_step(m->step, &ret->step, err);
 }
 
 static int
@@ -185,7 +266,7 @@ read_assign(const Hq__Assign *m, struct hq_arena *arena, struct link_command *re
     for (size_t i = 0; i < m->n_node_hosts; i++) {
         ret->hosts[i] = msg_str(m->node_hosts[i]);
     }
-    return 0;
+    return m->step == NULL ? 0 : read_step(m->step, &ret->step, err);
 }
 
 static int
@@ -226,7 +307,13 @@ read_command(const Hq__Command *m, struct hq_arena *arena, struct link_command *
         ret->data = msg_str(m->stdin_part->data);
         return 0;
     case HQ__COMMAND__WHAT_JOIN:
+        return read_join(m->join, ret, err);
     case HQ__COMMAND__WHAT_LEAVE:
+        ret->kind = LINK_LEAVE;
+        ret->job_id = m->leave->job;
+        ret->task_id = m->leave->task;
+        ret->instance = m->leave->instance;
+        return 0;
     case HQ__COMMAND__WHAT__NOT_SET:
     case _HQ__COMMAND__WHAT__CASE_IS_INT_SIZE:
         break;
@@ -264,6 +351,8 @@ link_answer_fini(struct link_answer *a)
     for (size_t i = 0; i < a->command_count; i++) {
         body_unref(a->commands[i].body);
         a->commands[i].body = NULL;
+        step_desc_unref(a->commands[i].step);
+        a->commands[i].step = NULL;
     }
     a->command_count = 0;
 }
@@ -297,6 +386,12 @@ link_read_registered(struct hq_str body, struct hq_arena *arena, struct link_reg
                                     .drop_count = m->n_drop,
                                     .heartbeat_ms = (int64_t)HQ_MIN(m->heartbeat_ms, (uint64_t)INT64_MAX / 4)};
     memcpy(ret->hqd_incarnation, m->hqd_incarnation.data, LINK_ID_BYTES);
+    if (m->member != NULL) {
+        ret->has_member = true;
+        ret->member_job = m->member->job;
+        ret->member_task = m->member->task;
+        ret->member_instance = m->member->instance;
+    }
     return 0;
 }
 
@@ -350,6 +445,7 @@ link_make_batch(const struct link_command *c, struct body *body)
         at = mempcpy(at, c->hosts[i].ptr, c->hosts[i].len);
     }
     b->host_count = c->host_count;
+    b->step = c->step == NULL ? NULL : step_desc_ref(c->step);
     struct batch *ret = b;
     b = NULL;
     return ret;

@@ -20,6 +20,7 @@
 #include "common/serverdir.h"
 #include "common/siblings.h"
 #include "common/start_opts.h"
+#include "hq-workerd/addresses.h"
 #include "hq-workerd/detect.h"
 #include "hq-workerd/launcher.h"
 #include "hq-workerd/manager.h"
@@ -48,7 +49,7 @@ struct workerd { /* everything that lives as long as the process */
     struct link_worker self;
     char *temporary; /* directory that we made and remove */
     int listen_fd;
-    ev_io listen_ready;
+    struct hq_str addresses[ADDRESSES_MAX];
     int signal_fd;
     sigset_t task_mask;
     struct rlimit task_nofile;
@@ -287,35 +288,44 @@ make_work_dir(struct workerd *w, struct hq_err *err)
     return hq_fs_mkdirs(w->self.work_dir.ptr, 0777, err);
 }
 
-static void
-on_visitor(struct ev_loop *loop, ev_io *io, int revents)
+static int
+bind_any(int family, struct sockaddr_storage *sa)
 {
-    int fd;
+    const int off = 0;
+    socklen_t len = sizeof(*sa);
+    int fd = socket(family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 
-    (void)revents;
-    while ((fd = accept4(io->fd, NULL, NULL, SOCK_CLOEXEC)) >= 0) {
-        (void)close(fd); /* nothing was read: nothing can be lost */
+    *sa = (struct sockaddr_storage){.ss_family = (sa_family_t)family};
+    if (fd >= 0 && (family != AF_INET6 || setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof off) == 0) &&
+        bind(fd, (const struct sockaddr *)sa, len) == 0 && listen(fd, SOMAXCONN) == 0 &&
+        getsockname(fd, (struct sockaddr *)sa, &len) == 0) {
+        return fd;
     }
-    if (errno == EMFILE || errno == ENFILE) {
-        ev_io_stop(loop, io); /* tasks need the descriptors: visitors wait in the kernel */
-    }
+    int rc = -errno;
+    hq_fs_closep(&fd);
+    return rc;
 }
 
-/* Other programs expect a port here; who comes is sent away. */
+/* Where other nodes of a task call (peer.h), by either version of the protocol. */
 static int
 listen_somewhere(struct workerd *w, struct hq_err *err)
 {
-    struct sockaddr_in sa = {.sin_family = AF_INET};
-    socklen_t len = sizeof sa;
+    struct sockaddr_storage sa;
+    int fd = bind_any(AF_INET6, &sa);
 
-    w->listen_fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (w->listen_fd < 0 || bind(w->listen_fd, (const struct sockaddr *)&sa, sizeof sa) < 0 ||
-        listen(w->listen_fd, SOMAXCONN) < 0 || getsockname(w->listen_fd, (struct sockaddr *)&sa, &len) < 0) {
-        return hq_err_sys(err, -errno, "Cannot bind a port");
+    if (fd < 0) {
+        fd = bind_any(AF_INET, &sa);
     }
-    w->self.listen_address =
-        hq_str_from(hq_arena_printf(&w->arena, "%.*s:%u", HQ_STR_FMT(w->self.hostname), ntohs(sa.sin_port)));
-    hq_log_info("Listening on port %u", ntohs(sa.sin_port));
+    if (fd < 0) {
+        return hq_err_sys(err, fd, "Cannot bind a port");
+    }
+    w->listen_fd = fd;
+    unsigned port = ntohs(sa.ss_family == AF_INET6 ? ((const struct sockaddr_in6 *)&sa)->sin6_port
+                                                   : ((const struct sockaddr_in *)&sa)->sin_port);
+    w->self.listen_address = hq_str_from(hq_arena_printf(&w->arena, "%.*s:%u", HQ_STR_FMT(w->self.hostname), port));
+    w->self.addresses = w->addresses;
+    w->self.address_count = addresses_find(w->addresses, &w->arena);
+    hq_log_info("Listening on port %u", port);
     return 0;
 }
 
@@ -442,15 +452,18 @@ log_candidates(const struct hq_access_side *server)
 static int
 run_shell(struct workerd *w, struct hq_err *err)
 {
-    HQ_AUTO(hq_buf_fini) struct hq_buf hq_path = HQ_BUF_INIT;
+    HQ_AUTO(hq_buf_fini) struct hq_buf hq_path = HQ_BUF_INIT, stepd_path = HQ_BUF_INIT;
     const char *tmp = getenv("TMPDIR");
     bool has_hq = hq_sibling_path(&hq_path, "hq", NULL) == 0;
+    bool has_stepd = hq_sibling_path(&stepd_path, "hq-stepd", NULL) == 0;
     struct wshell_conf conf = {.loop = w->loop,
                                .worker = w->self,
                                .server_dir = w->server_dir.ptr,
                                .access = &w->access,
                                .tmp_dir = tmp == NULL || tmp[0] == '\0' ? "/tmp" : tmp,
                                .hq_path = has_hq ? hq_path.ptr : NULL,
+                               .stepd_path = has_stepd ? stepd_path.ptr : NULL,
+                               .listen_fd = w->listen_fd,
                                .envp = environ,
                                .task_mask = &w->task_mask,
                                .task_nofile = w->is_nofile_raised ? &w->task_nofile : NULL,
@@ -491,10 +504,6 @@ begin(struct workerd *w, struct hq_err *err)
     raise_fd_limit(w);
     rc = take_signals(w, err);
     w->loop = rc < 0 ? NULL : ev_loop_new(EVFLAG_AUTO); /* not the default loop: that one takes SIGCHLD */
-    if (w->loop != NULL) {
-        ev_io_init(&w->listen_ready, on_visitor, w->listen_fd, EV_READ);
-        ev_io_start(w->loop, &w->listen_ready);
-    }
     return rc == 0 && w->loop == NULL ? hq_err_set(err, -EIO, "The event loop could not be made") : rc;
 }
 

@@ -43,6 +43,10 @@ peers_wake(struct peers *p)
 static void
 peer_on_time(struct peer *peer, hq_ms now_ms)
 {
+    if (peer->error < 0) {
+        peer_lose(peer, peer->error == -ENOBUFS ? "it takes nothing" : hq_err_os(peer->error));
+        return;
+    }
     if (peer->tx == NULL) {
         dial_on_time(peer, now_ms);
         return;
@@ -362,9 +366,8 @@ peer_send(struct peer *peer, struct hq_str frame)
         return -EMSGSIZE;
     }
     if (peer_queued(peer) > PEER_QUEUE_BYTES_MAX) {
-        return -ENOBUFS;
-    }
-    if (peer->tx != NULL) {
+        rc = -ENOBUFS;
+    } else if (peer->tx != NULL) {
         peer->sent_ms = hq_clock_ms();
         rc = wire_send(peer->tx, frame);
     } else {
@@ -372,6 +375,7 @@ peer_send(struct peer *peer, struct hq_str frame)
         dial_begin(peer);
         peers_wake(peer->peers);
     }
+    peer->error = peer->error == 0 ? rc : peer->error; /* a link with a gap is none: the next tick ends it */
     peer->was_full = peer->was_full || peer_is_full(peer);
     return rc;
 }

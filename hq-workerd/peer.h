@@ -70,7 +70,7 @@ struct peer_conf {
 };
 HQ_MUST_CHECK int peer_create(struct peer **ret, struct peers *p, const struct peer_conf *conf);
 void peer_destroy(struct peer *peer); /* what has been sent before still leaves if the socket takes it at once; NULL is fine */
-/* Dials if there is no link. -ENOTCONN it was lost; -ENOBUFS; -ENOMEM; -EMSGSIZE. */
+/* Dials if there is no link. -ENOTCONN it was lost; -EMSGSIZE; -ENOBUFS, -ENOMEM: on_lost follows. */
 HQ_MUST_CHECK int peer_send(struct peer *peer, struct hq_str frame);
 bool peer_is_full(const struct peer *peer);
 bool peer_is_lost(const struct peer *peer);

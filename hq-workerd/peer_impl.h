@@ -13,7 +13,7 @@
 
 #define PEER_HELLO_FRAME_BYTES (PEER_HELLO_BYTES + HQ_SEAL_HELLO_BYTES)
 #define PEER_TICK_MS 100
-#define PEER_ADDRS_MAX (2u * HQ_RESOLVE_ADDRS_MAX)
+#define PEER_ADDRS_MAX (HQ_RESOLVE_ADDRS_MAX + HQ_ADDRESSES_MAX)
 
 enum wire_state {
     WIRE_STRANGER = 1, /* somebody has called and said nothing right */
@@ -66,6 +66,7 @@ struct peer {
     unsigned char *pending; /* before there is one: frames behind their lengths */
     size_t pending_len, pending_cap;
     hq_ms heard_ms, sent_ms;
+    int error; /* a frame could not be sent */
     bool was_full;
     bool is_paused;
     bool is_lost;

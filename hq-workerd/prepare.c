@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "common/mem.h"
+#include "hq-workerd/prepare_mpi.h"
 
 #define PREPARE_ENVS_PER_TASK 12u /* job-independent variables below, with room for the terminator */
 #define PREPARE_NUM_BYTES 48u     /* "HQ_INSTANCE_ID=4294967295" and its NUL */
@@ -64,6 +65,9 @@ env_is_omp(const struct body *b, const struct hq_variant *v, struct hq_str env)
 {
     if (name_is(env, HQ_STR("OMP_PLACES")) || name_is(env, HQ_STR("OMP_PROC_BIND"))) {
         return b->pin == BODY_PIN_OMP;
+    }
+    if (name_is(env, HQ_STR("OMP_NUM_THREADS")) && b->mpi.is_on) {
+        return true; /* hq-stepd sets it for each rank */
     }
     if (!name_is(env, HQ_STR("OMP_NUM_THREADS")) || v->n_nodes > 0) {
         return false;
@@ -137,7 +141,8 @@ image_build_env(struct image *im, const struct prepare_conf *conf, struct hq_are
     while (conf->envp[count] != NULL) {
         count++;
     }
-    im->envs = hq_arena_array(arena, count + b->env_count + 2 * v->entry_count + 8, sizeof(*im->envs));
+    im->envs = hq_arena_array(arena, count + b->env_count + 2 * v->entry_count + 8 + PREPARE_MPI_ENVS,
+                              sizeof(*im->envs));
     for (size_t i = 0; i < count; i++) {
         struct hq_str env = hq_str_from(conf->envp[i]);
         if (!env_is_ours(v, env, true) && !env_is_omp(b, v, env) && !user_has(b, env)) {
@@ -159,7 +164,8 @@ image_build_env(struct image *im, const struct prepare_conf *conf, struct hq_are
         image_add_env(im, hq_arena_strz(arena, b->pin == BODY_PIN_OMP ? HQ_STR("HQ_PIN=omp") : HQ_STR("HQ_PIN=taskset")));
     }
     image_add_request(im, v, arena);
-    im->keeps_omp_threads = user_sets(b, "OMP_NUM_THREADS");
+    prepare_mpi_env(im, conf, arena);
+    im->keeps_omp_threads = user_sets(b, "OMP_NUM_THREADS") || b->mpi.is_on;
     im->keeps_omp_places = user_sets(b, "OMP_PLACES");
     im->keeps_omp_bind = user_sets(b, "OMP_PROC_BIND");
 }
@@ -273,10 +279,14 @@ prepare_image(const struct image **ret, struct body *body, uint32_t variant, con
         im->body = body;
         im->variant = variant;
         im->server_uid = hq_arena_strz(&set->arena, hq_str_from(server_uid));
-        im->is_multi_node = body->request.variants[variant].n_nodes > 0;
-        image_build_argv(im, &set->arena);
+        im->is_multi_node = body->request.variants[variant].n_nodes > 0 && !body->is_remote;
         image_build_env(im, conf, &set->arena);
-        image_build_paths(im, &set->arena);
+        if (body->mpi.is_on) {
+            prepare_mpi_argv(im, conf, &set->arena);
+        } else {
+            image_build_argv(im, &set->arena);
+            image_build_paths(im, &set->arena);
+        }
         const uint32_t per_task = HQ_PH_BIT(HQ_PH_TASK_ID) | HQ_PH_BIT(HQ_PH_INSTANCE_ID);
         if ((hq_placeholder_bits(image_cwd_text(im)) & per_task) == 0) {
             HQ_AUTO(hq_buf_fini) struct hq_buf cwd = HQ_BUF_INIT;
@@ -317,6 +327,15 @@ prepare_stdio(const struct body_stdio *stdio, struct hq_str default_path, const 
     return buf->ptr;
 }
 
+static void
+prepare_rank_path(const struct body *b, const struct body_stdio *stdio, const char **path, const char **rank_path)
+{
+    if (b->mpi.is_on && (hq_placeholder_bits(stdio->path) & HQ_PH_BIT(HQ_PH_RANK)) != 0) {
+        *rank_path = *path;
+        *path = NULL;
+    }
+}
+
 void
 prepare_paths(const struct prepare_task *t, struct scratch *s, struct prepared *ret)
 {
@@ -343,6 +362,8 @@ prepare_paths(const struct prepare_task *t, struct scratch *s, struct prepared *
                                   instance, cwd);
     ret->err_path = prepare_stdio(&b->err, HQ_STR("%{CWD}/job-%{JOB_ID}/%{TASK_ID}.stderr"), im, &s->err, task,
                                   instance, cwd);
+    prepare_rank_path(b, &b->out, &ret->out_path, &ret->rank_out_path);
+    prepare_rank_path(b, &b->err, &ret->err_path, &ret->rank_err_path);
 }
 
 static char *
@@ -400,9 +421,10 @@ prepare_grant(const struct prepare_task *t, char **envp, struct prepared *ret)
 static int
 prepare_reserve(const struct prepare_task *t, const struct prepare_conf *conf, struct scratch *s)
 {
-    size_t envs = t->image->env_count + PREPARE_ENVS_PER_TASK + (t->grant != NULL ? t->grant->env_count + 4 : 0);
+    size_t envs = t->image->env_count + PREPARE_ENVS_PER_TASK + PREPARE_MPI_FILES + (t->grant != NULL ? t->grant->env_count + 4 : 0);
     size_t dir_len = t->task_dir == NULL ? 0 : strlen(t->task_dir);
-    size_t bytes = 8 * PREPARE_NUM_BYTES + t->task->entry.len + strlen(conf->key_socket) + strlen(t->secret) + 4 * dir_len;
+    size_t bytes = 8 * PREPARE_NUM_BYTES + t->task->entry.len + strlen(conf->key_socket) + strlen(t->secret) + 4 * dir_len +
+                   PREPARE_MPI_FILES * (dir_len + PREPARE_MPI_FILE_BYTES);
     int rc = hq_try_grow(&s->envp, &s->envp_cap, envs, sizeof(*s->envp));
 
     return rc < 0 ? rc : hq_try_grow(&s->text, &s->text_cap, bytes, 1);
@@ -453,6 +475,7 @@ prepare_env(const struct prepare_task *t, const struct prepare_conf *conf, struc
             at--;
             (void)text_put(&at, "/hq-hostfile", HQ_STR_NULL);
             s->envp[n++] = text_put_num(&at, "HQ_NUM_NODES=", (uint32_t)b->host_count);
+            n += prepare_mpi_files(im, t->task_dir, s->envp + n, &at);
         }
     }
     s->envp[n] = NULL;

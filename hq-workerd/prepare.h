@@ -22,6 +22,7 @@ struct prepare_conf { /* of the worker; everything is borrowed for its whole lif
     char *const *envp;        /* the worker's environment */
     const char *hq_path;      /* value of HQ; NULL = none found */
     const char *key_socket;   /* path of the socket for task notify */
+    const char *stepd_path;   /* hq-stepd; NULL = not beside us */
 };
 
 struct image { /* constant per body and variant */
@@ -39,7 +40,8 @@ struct image { /* constant per body and variant */
     bool keeps_omp_threads; /* the user set these */
     bool keeps_omp_places;
     bool keeps_omp_bind;
-    bool is_multi_node;
+    bool is_multi_node;     /* the task's directory has node files */
+    uint32_t mpi_files;     /* prepare_mpi.c */
 };
 
 struct image_set { /* body->extra */
@@ -72,6 +74,8 @@ struct prepared { /* out */
     const char *cwd;
     const char *out_path; /* NULL = none */
     const char *err_path;
+    const char *rank_out_path; /* one file for each rank: RANK is left in; hq-stepd opens them */
+    const char *rank_err_path;
     char **envp;
     const cpu_set_t *cpus;
     size_t cpus_bytes;

@@ -14,6 +14,7 @@
 #include "common/fs.h"
 #include "common/limits.h"
 #include "common/mem.h"
+#include "hq-workerd/hidden.h"
 #include "hq-workerd/output.h"
 #include "hq-workerd/stdin.h"
 #include "hq-workerd/taskdir.h"
@@ -119,7 +120,7 @@ run_open_stream(struct run *run, struct streams *streams, struct run_fds *f, str
     };
     int fds[2];
 
-    if (what.dir == NULL) {
+    if (what.dir == NULL || run->task.batch->hidden != NULL) {
         return 0;
     }
     int rc = stream_open(streams, &what, &run->stream, fds, err);
@@ -136,6 +137,10 @@ run_open_files(struct run *run, const struct prepared *p, struct streams *stream
 {
     const struct body *b = run->image->body;
     bool is_later = run->task.batch->instance > 0;
+
+    if (run->task.batch->hidden != NULL) {
+        return 0; /* output goes to the root, or comes from another node */
+    }
     int rc = run_open_stream(run, streams, f, err);
 
     if (rc == 0 && p->out_path != NULL) {
@@ -212,7 +217,11 @@ run_spawn(struct run_thread *t, struct run *run, struct child_plan *plan, pid_t 
         hq_buf_printf(&text, "Program terminated with exit code 1.");
         break;
     case CHILD_STEP_EXEC:
-        prepare_exec_error(&text, run->image, plan->cwd, -rc);
+        if (run->image->body->mpi.is_on) {
+            hq_buf_printf(&text, "Cannot start hq-stepd, which hosts the ranks: %s: %s", plan->paths[0], hq_err_os(rc));
+        } else {
+            prepare_exec_error(&text, run->image, plan->cwd, -rc);
+        }
         break;
     case CHILD_STEP_NONE:
     case CHILD_STEP_CLONE:
@@ -230,7 +239,7 @@ run_make_task_dir(struct run_thread *t, struct run *run, struct hq_err *err)
 {
     const struct batch *b = run->task.batch;
 
-    if (!b->body->with_task_dir && !run->image->is_multi_node) {
+    if (b->body->is_remote || (!b->body->with_task_dir && !run->image->is_multi_node)) {
         return 0;
     }
     int rc = taskdir_create(&run->task_dir, t->conf->work_dir, err);
@@ -238,6 +247,15 @@ run_make_task_dir(struct run_thread *t, struct run *run, struct hq_err *err)
         rc = taskdir_write_hosts(run->task_dir, b->hosts, b->host_count, err);
     }
     return rc;
+}
+
+static int
+run_check_stepd(const struct run *run, const struct run_conf *conf, struct hq_err *err)
+{
+    if (run->image->body->mpi.is_on && conf->prepare.stepd_path == NULL) {
+        return hq_err_set(err, -EOPNOTSUPP, "Tasks of several ranks (--mpi) need the program hq-stepd beside hq-workerd");
+    }
+    return 0;
 }
 
 static void
@@ -270,9 +288,11 @@ int
 run_start(struct run_thread *t, struct run *run, const struct grant *grant, pid_t *ret_pid, struct hq_err *err)
 {
     const struct run_conf *conf = t->conf;
+    struct hidden *hidden = run->task.batch->hidden;
     struct run_fds fds = {-1, -1, -1};
     struct prepared p;
-    int rc = run_make_task_dir(t, run, err);
+    int rc = run_check_stepd(run, conf, err);
+    rc = rc < 0 ? rc : run_make_task_dir(t, run, err);
     struct prepare_task in = {.task = &run->task, .image = run->image, .grant = grant, .secret = run->secret,
                               .task_dir = run->task_dir};
 
@@ -286,13 +306,15 @@ run_start(struct run_thread *t, struct run *run, const struct grant *grant, pid_
     }
     run->started_ms = rc == -ENOTDIR ? 0 : hq_clock_wall_ms();
     if (rc == 0) {
+        const struct run_fds given =
+            hidden == NULL ? fds : (struct run_fds){hidden->fds[0], hidden->fds[1], hidden->fds[2]}; /* the batch's */
         struct child_plan plan = {
             .paths = run->image->paths,
             .argv = run->image->argv,
             .envp = p.envp,
             .cwd = p.cwd,
-            .fds = {fds.in >= 0 ? fds.in : conf->null_in, fds.out >= 0 ? fds.out : conf->null_out,
-                    fds.err >= 0 ? fds.err : conf->null_out},
+            .fds = {given.in >= 0 ? given.in : conf->null_in, given.out >= 0 ? given.out : conf->null_out,
+                    given.err >= 0 ? given.err : conf->null_out},
             .cpus = p.cpus,
             .cpus_bytes = p.cpus_bytes,
             .mask = conf->task_mask,
@@ -304,6 +326,9 @@ run_start(struct run_thread *t, struct run *run, const struct grant *grant, pid_
     run_fds_close(&fds);
     if (rc == 0) {
         run_keep_removals(run, &p);
+        if (hidden != NULL) {
+            hidden_close(hidden); /* the other ends must see when the process closes its own */
+        }
         return 0;
     }
     run_clear(run);
@@ -340,6 +365,9 @@ run_judge(const struct run *run, enum run_why why, const siginfo_t *info, struct
     }
     if (info->si_code == CLD_EXITED) {
         hq_buf_printf(ret_error, "Program terminated with exit code %d.", info->si_status);
+    } else if (run->image->body->mpi.is_on) {
+        hq_buf_printf(ret_error, "hq-stepd, which hosts the ranks of this node, was killed by signal %d (%s).",
+                      info->si_status, run_signal_name(info->si_status));
     } else {
         hq_buf_printf(ret_error, "Program terminated with exit code -1. Received signal %d (%s).", info->si_status,
                       run_signal_name(info->si_status));
@@ -357,6 +385,7 @@ run_end(struct run *run, pid_t pid, enum run_why why, struct hq_buf *ret_error)
     while (waitid(P_PIDFD, (id_t)run->pidfd, &info, WEXITED) < 0 && errno == EINTR) {
     }
     hq_fs_closep(&run->pidfd);
+    run->exit_code = info.si_code == CLD_EXITED ? info.si_status : 128 + info.si_status;
     enum run_end end = run_judge(run, why, &info, ret_error);
     if (run->stream != NULL) {
         int rc = stream_close(run->stream);

@@ -40,6 +40,7 @@ struct run {
     char *out_remove;             /* to be removed after success */
     char *err_remove;
     enum run_why why;             /* the same: why we ended it, if we did */
+    int exit_code;                /* after run_end: as a shell shows it; -1 before */
 };
 
 struct run_thread { /* of one launcher thread */

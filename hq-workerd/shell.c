@@ -31,6 +31,13 @@ running_now(struct wshell *s)
     return launcher_running(s->launcher);
 }
 
+/* What the worker may not leave: also our part in tasks of other workers, as long as hqd will say when it is over. */
+static uint32_t
+busy_now(struct wshell *s)
+{
+    return running_now(s) + (s->lifetime.is_lost_for_good ? 0 : steps_count(s->steps));
+}
+
 static void
 log_end(struct wshell *s, enum lifetime_end why, uint32_t running)
 {
@@ -96,6 +103,7 @@ wshell_begin_end(struct wshell *s, enum lifetime_end why)
     } else {
         s->has_left = true;
     }
+    steps_leave_all(s->steps);
     if (agent_on_give_up(s->agent, true) < 0) {
         hq_log_warn("Out of memory: running tasks get the signal of a worker that is gone");
         s->end_by_ms = 0;
@@ -138,11 +146,12 @@ next_due_ms(struct wshell *s, hq_ms now_ms)
 {
     hq_ms next = HQ_MIN(agent_next_ms(s->agent), treekill_next_ms(s->treekill));
 
+    next = HQ_MIN(next, steps_next_ms(s->steps));
     if (s->end != LIFETIME_GOES_ON) {
         hq_ms told_by_ms = s->has_left ? s->end_by_ms : s->end_by_ms - LIFETIME_KILL_MS + LEAVE_MS;
         return HQ_MIN(next, told_by_ms > now_ms ? told_by_ms : s->end_by_ms);
     }
-    next = HQ_MIN(next, lifetime_next_ms(&s->lifetime, now_ms, running_now(s)));
+    next = HQ_MIN(next, lifetime_next_ms(&s->lifetime, now_ms, busy_now(s)));
     next = HQ_MIN(next, s->retract_check_at_ms);
     return HQ_MIN(next, s->overview_at_ms);
 }
@@ -167,7 +176,7 @@ look_at_life(struct wshell *s, hq_ms now_ms)
     if (s->end != LIFETIME_GOES_ON) {
         return;
     }
-    switch (lifetime_look(&s->lifetime, now_ms, running_now(s))) {
+    switch (lifetime_look(&s->lifetime, now_ms, busy_now(s))) {
     case LIFETIME_NOTHING:
         break;
     case LIFETIME_DROP_WAITING:
@@ -229,6 +238,7 @@ on_tick(struct ev_loop *loop, ev_timer *w, int revents)
     (void)loop;
     (void)revents;
     treekill_on_time(s->treekill, now_ms);
+    steps_on_time(s->steps, now_ms);
     if (now_ms >= s->retract_check_at_ms) {
         s->retract_check_at_ms = now_ms + s->conf.worker.retract_check_ms;
         if (agent_check_time(s->agent, hq_clock_wall_ms()) < 0) {
@@ -265,7 +275,9 @@ drain(struct wshell *s, bool will_poll)
     bool any_ended = false;
 
     for (size_t i = 0; i < count; i++) {
+        steps_judge(s->steps, &events[i]);
         agent_on_event(s->agent, &events[i], now_ms, now_wall_ms);
+        steps_on_event(s->steps, &events[i]);
         s->ended_count += events[i].kind == RUN_ENDED;
         any_ended = any_ended || events[i].kind == RUN_ENDED;
         free(events[i].error);
@@ -341,7 +353,7 @@ on_notify(void *ctx, struct hq_str token, struct hq_str message)
     struct wshell *s = ctx;
     uint32_t job, task;
 
-    if (!launcher_check_secret(s->launcher, token, &job, &task)) {
+    if (!launcher_check_secret(s->launcher, token, &job, &task) && !steps_check_secret(s->steps, token, &job, &task)) {
         return "no such task is running here";
     }
     int rc = report_push_notify(s->report, job, task, message);
@@ -372,7 +384,7 @@ make_launcher(struct wshell *s, struct hq_err *err)
         return rc;
     }
     s->run_conf.prepare = (struct prepare_conf){
-        .envp = c->envp, .hq_path = c->hq_path, .key_socket = tasksock_path(s->tasksock)};
+        .envp = c->envp, .hq_path = c->hq_path, .stepd_path = c->stepd_path, .key_socket = tasksock_path(s->tasksock)};
     s->run_conf.work_dir = hq_str_dupz(c->worker.work_dir);
     s->run_conf.task_mask = c->task_mask;
     s->run_conf.task_nofile = c->task_nofile;
@@ -444,10 +456,11 @@ wshell_create(struct wshell **ret, const struct wshell_conf *conf, struct hq_err
     hq_ms age_ms = HQ_MAX(hq_clock_wall_ms() - conf->worker.started_ms, 0);
     lifetime_init(&s->lifetime, (enum lifetime_policy)conf->worker.on_server_lost, hq_clock_ms() - age_ms,
                   conf->worker.time_limit_ms, conf->worker.idle_timeout_ms);
-    int rc = tasksock_create(&s->tasksock, conf->loop, conf->tmp_dir, on_notify, s, err);
+    int rc = tasksock_create(&s->tasksock, conf->loop, conf->tmp_dir, on_notify, wshell_on_frames, s, err);
     rc = rc < 0 ? rc : make_agent(s, err);
     rc = rc < 0 ? rc : make_launcher(s, err);
     rc = rc < 0 ? rc : treekill_create(&s->treekill, s->launcher, tasksock_path(s->tasksock), err);
+    rc = rc < 0 ? rc : wshell_make_steps(s, err);
     if (rc == 0) {
         s->measure = measure_create(hq_pools_find(conf->worker.pools, HQ_STR("gpus/nvidia")) != NULL,
                                     hq_pools_find(conf->worker.pools, HQ_STR("gpus/amd")) != NULL);
@@ -500,6 +513,7 @@ wshell_destroy(struct wshell *s)
     ev_timer_stop(s->conf.loop, &s->watchdog);
     link_destroy(s->link);
     tasksock_destroy(s->tasksock);
+    steps_destroy(s->steps);
     treekill_destroy(s->treekill);
     launcher_destroy(s->launcher);
     streams_destroy(s->run_conf.streams);
@@ -515,5 +529,6 @@ wshell_destroy(struct wshell *s)
     } work_dir = {.in = s->run_conf.work_dir};
     free(work_dir.out);
     free(s->server_uid);
+    free(s->cpus);
     free(s);
 }

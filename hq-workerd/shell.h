@@ -23,6 +23,8 @@ struct wshell_conf {
     const struct hq_access *access;
     const char *tmp_dir;
     const char *hq_path;            /* NULL = not beside us */
+    const char *stepd_path;         /* the same */
+    int listen_fd;                  /* where other nodes call */
     char *const *envp;
     const sigset_t *task_mask;
     const struct rlimit *task_nofile; /* NULL = as ours */

@@ -15,9 +15,11 @@ effect_refuse(struct wshell *s, uint32_t lane_ix, struct batch *batch)
                              .job_id = batch->body->job_id,
                              .instance = batch->instance,
                              .variant = batch->variant,
+                             .hidden_id = batch->hidden_id,
                              .ids = batch->ids};
 
     agent_on_withdrawn(s->agent, lane_ix, AGENT_RETURN_REJECTED, &gone);
+    steps_on_gone(s->steps, &gone);
 }
 
 static void
@@ -89,6 +91,7 @@ effect_withdraw(struct wshell *s, const struct agent_fx *fx)
     }
     for (size_t i = 0; i < gone.count; i++) {
         agent_on_withdrawn(s->agent, gone.v[i].lane_ix, fx->why, &gone.v[i]);
+        steps_on_gone(s->steps, &gone.v[i]);
     }
 }
 

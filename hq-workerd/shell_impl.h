@@ -1,4 +1,5 @@
-/* shell_impl.h - state shared by shell.c (life, timers, end), shell_effects.c (agent) and shell_link.c (hqd). */
+/* shell_impl.h - state shared by shell.c (life, timers, end), shell_effects.c (agent), shell_link.c (hqd) and shell_step.c
+ * (tasks of several nodes). */
 #ifndef HQ_WORKERD_SHELL_IMPL_H
 #define HQ_WORKERD_SHELL_IMPL_H
 
@@ -11,6 +12,7 @@
 #include "hq-workerd/measure.h"
 #include "hq-workerd/shell.h"
 #include "hq-workerd/stdin.h"
+#include "hq-workerd/step.h"
 #include "hq-workerd/tasksock.h"
 #include "hq-workerd/treekill.h"
 
@@ -25,6 +27,9 @@ struct wshell {
     struct tasksock *tasksock;
     struct measure *measure;
     struct stdin_store *stdin_store;
+    struct steps *steps;
+    uint32_t *cpus; /* of this node, os indices */
+    size_t cpu_count;
     struct run_conf run_conf;
     char *server_uid;
     ev_io launcher_ready;
@@ -52,6 +57,10 @@ void wshell_after(struct wshell *s);
 void wshell_do_effects(struct wshell *s);
 /* Puts what the launcher has told so far into agent and report; effects follow in the next turn of the loop. */
 void wshell_take_events(struct wshell *s);
+/* shell_step.c: tasks of several nodes or ranks */
+HQ_MUST_CHECK int wshell_make_steps(struct wshell *s, struct hq_err *err);
+HQ_MUST_CHECK int wshell_do_join(struct wshell *s, struct link_command *c, struct hq_err *err);
+void wshell_on_frames(void *ctx, int fd, struct hq_str bytes);
 extern const struct link_calls wshell_link_calls; /* ctx is to be set */
 /* hqd has commands, or ends: shell_link.c. */
 void wshell_begin_end(struct wshell *s, enum lifetime_end why);

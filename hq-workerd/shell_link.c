@@ -25,8 +25,10 @@ on_registered(void *ctx, const struct link_registered *r, bool is_new)
     } else if (is_new) {
         hq_log_warn("The server has given up this worker's former ID; it is now worker %u and starts afresh", r->worker_id);
         rc = agent_on_give_up(s->agent, false);
+        steps_leave_all(s->steps);
     } else {
         hq_log_info("Reconnected to the server");
+        steps_on_registered(s->steps, r->has_member, r->member_job, r->member_task, r->member_instance);
     }
     for (size_t i = 0; i < r->drop_count && rc == 0; i++) {
         rc = agent_on_drop(s->agent, r->drop[i].job_id, r->drop[i].instance, &r->drop[i].ids);
@@ -121,6 +123,35 @@ do_body(struct wshell *s, struct link_command *c, struct hq_err *err)
     return agent_on_body(s->agent, body);
 }
 
+static void
+drop_roots(struct wshell *s, const struct link_command *c)
+{
+    struct hq_ranges_iter at = hq_ranges_iter(&c->ids);
+    uint32_t id;
+
+    while (c->step != NULL && hq_ranges_next(&at, &id)) {
+        steps_leave(s->steps, c->job_id, id, c->instance);
+    }
+}
+
+/* The other nodes of a task may call before it starts. Tasks of one node are known when their hq-stepd comes. */
+static int
+add_roots(struct wshell *s, const struct link_command *c, struct body *body, struct hq_err *err)
+{
+    struct hq_ranges_iter at = hq_ranges_iter(&c->ids);
+    uint32_t id;
+    int rc = 0;
+
+    while (c->step != NULL && c->step->node_count > 1 && rc == 0 && hq_ranges_next(&at, &id)) {
+        rc = steps_add_root(s->steps, body, id, c->instance, c->step);
+    }
+    if (rc < 0) {
+        drop_roots(s, c);
+        return hq_err_sys(err, rc, "A task of several nodes cannot be queued");
+    }
+    return 0;
+}
+
 /* Tasks that cannot even be queued here go back: hqd must not believe them here. */
 static int
 do_assign(struct wshell *s, struct link_command *c, struct hq_err *err)
@@ -129,7 +160,16 @@ do_assign(struct wshell *s, struct link_command *c, struct hq_err *err)
     struct batch *batch = body == NULL ? NULL : link_make_batch(c, body);
 
     if (batch != NULL) {
-        return agent_on_assign(s->agent, batch, err);
+        int queued = add_roots(s, c, body, err);
+        if (queued < 0) {
+            batch_unref(batch);
+            return queued;
+        }
+        queued = agent_on_assign(s->agent, batch, err);
+        if (queued != 0) {
+            drop_roots(s, c);
+        }
+        return queued;
     }
     int rc = report_push_returned(s->report, c->job_id, c->instance, c->variant, REPORT_REJECTED, &c->ids);
     if (rc < 0 || body != NULL) {
@@ -184,6 +224,11 @@ do_command(struct wshell *s, struct link_command *c, struct hq_err *err)
         return 0;
     case LINK_STDIN_PART:
         return stdin_store_add(s->stdin_store, c->job_id, c->submit, c->offset, c->data);
+    case LINK_JOIN:
+        return wshell_do_join(s, c, err);
+    case LINK_LEAVE:
+        steps_leave(s->steps, c->job_id, c->task_id, c->instance);
+        return 0;
     }
     return 0;
 }

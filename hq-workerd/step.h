@@ -21,8 +21,8 @@
 #define STEP_CONNS_MAX 4096u
 #define STEP_STREAMS_MAX 2048u
 #define STEP_WINDOW_BYTES ((size_t)256 << 10)
+#define STEP_HELLO_BYTES_MAX 256u /* of the first frame */
 #define STEP_HELLO_MS 5000      /* a local connection that has not shown its token by then is closed */
-#define STEP_CONFIRM_MS 20000   /* after a registration; memberships that hqd has not named again by then are dropped */
 
 struct ev_loop;
 struct steps;
@@ -31,7 +31,6 @@ struct steps_conf {
     struct ev_loop *loop;
     int listen_fd;
     struct launcher *launcher;
-    const struct prepare_conf *prepare;
     const uint32_t *cpus; /* of this node, os indices; borrowed */
     size_t cpu_count;
     void *ctx;
@@ -47,20 +46,19 @@ void steps_destroy(struct steps *s); /* NULL is fine; ends no runs */
 
 /* ---- hqd */
 /* The task is about to be queued here, and the other nodes may call. A known one is left as it is. */
-HQ_MUST_CHECK int steps_add_root(struct steps *s, uint32_t job, uint32_t task, uint32_t instance, struct step_desc *desc);
+HQ_MUST_CHECK int steps_add_root(struct steps *s, struct body *body, uint32_t task, uint32_t instance,
+                                 struct step_desc *desc);
 struct steps_join {
-    uint32_t job, task, instance;
     struct body *body;
-    struct hq_str entry;
-    bool has_entry;
+    uint32_t task, instance;
+    struct hq_str entry; /* empty = none */
     struct step_desc *desc;
-    const char *server_uid;
 };
 HQ_MUST_CHECK int steps_join(struct steps *s, const struct steps_join *j, struct hq_err *err);
 void steps_leave(struct steps *s, uint32_t job, uint32_t task, uint32_t instance); /* an unknown one is fine */
 void steps_leave_all(struct steps *s);
-void steps_on_registered(struct steps *s, hq_ms now_ms); /* same worker id: memberships wait to be named again */
-void steps_set_server_uid(struct steps *s, const char *uid);
+/* Everything that belongs to tasks of other workers is over, but for this membership (if has_member). */
+void steps_on_registered(struct steps *s, bool has_member, uint32_t job, uint32_t task, uint32_t instance);
 
 /* ---- launcher */
 /* Before the agent sees the event: the end of a root whose other node is gone becomes RUN_END_NODE_LOST. */

@@ -15,6 +15,7 @@
 #include "common/limits.h"
 #include "common/mem.h"
 #include "common/num.h"
+#include "hq-workerd/framed.h"
 
 #define HEAD_BYTES_MAX 128u
 
@@ -34,6 +35,7 @@ struct tasksock {
     char *path;
     bool is_bound;
     tasksock_notify_fn fn;
+    tasksock_frames_fn frames;
     void *ctx;
     struct peer peers[TASKSOCK_PEERS_MAX];
     uint32_t peer_count;
@@ -63,6 +65,25 @@ peer_answer(struct peer *p, const char *reason)
     }
     (void)!send(p->fd, out.ptr, out.len, MSG_NOSIGNAL | MSG_DONTWAIT); /* who does not listen misses it */
     peer_close(p);
+}
+
+/* The begin of a frame; false: no, or not known yet. */
+static bool
+peer_speaks_frames(const struct peer *p)
+{
+    return p->len >= FRAMED_HEAD_BYTES && framed_get_le32(p->text) <= HQ_STEP_MSG_BYTES_MAX;
+}
+
+static void
+peer_hand_over(struct peer *p)
+{
+    const struct tasksock *t = p->owner;
+    int fd = p->fd;
+
+    ev_io_stop(t->loop, &p->readable);
+    p->fd = -1; /* the callee's */
+    peer_close(p);
+    t->frames(t->ctx, fd, hq_str_make(p->text, p->len));
 }
 
 /* Answers as soon as the request is whole. */
@@ -105,7 +126,11 @@ peer_on_readable(struct ev_loop *loop, ev_io *w, int revents)
         return;
     }
     p->len += (size_t)got;
-    peer_look(p);
+    if (peer_speaks_frames(p) && p->owner->frames != NULL) {
+        peer_hand_over(p);
+    } else {
+        peer_look(p);
+    }
 }
 
 static void
@@ -173,8 +198,8 @@ tasksock_bind(struct tasksock *t, const char *tmp_dir, struct hq_err *err)
 }
 
 int
-tasksock_create(struct tasksock **ret, struct ev_loop *loop, const char *tmp_dir, tasksock_notify_fn fn, void *ctx,
-                struct hq_err *err)
+tasksock_create(struct tasksock **ret, struct ev_loop *loop, const char *tmp_dir, tasksock_notify_fn fn,
+                tasksock_frames_fn frames, void *ctx, struct hq_err *err)
 {
     struct tasksock *t = hq_try_alloc(sizeof(*t));
 
@@ -184,6 +209,7 @@ tasksock_create(struct tasksock **ret, struct ev_loop *loop, const char *tmp_dir
     t->loop = loop;
     t->fd = -1;
     t->fn = fn;
+    t->frames = frames;
     t->ctx = ctx;
     for (size_t i = 0; i < TASKSOCK_PEERS_MAX; i++) {
         t->peers[i].owner = t;

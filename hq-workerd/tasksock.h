@@ -1,7 +1,9 @@
-/* tasksock.h - local socket on which tasks talk to their worker (hq task notify).
+/* tasksock.h - local socket on which tasks talk to their worker (hq task notify, hq-stepd).
  *
  * Purpose    one request per connection: "notify TOKEN LENGTH\n" and LENGTH bytes; the answer is "ok\n" or
  *            "error REASON\n", then the connection ends. TOKEN is the part of HQ_ACCESS_KEY behind the first colon.
+ *            Connections that begin with the length of a frame (proto/step.proto) are handed over: no text has so small
+ *            a number in its first four bytes.
  * Ownership  the socket file is made and removed here; mode 0600.
  * Threads    loop thread.
  * Errors     negative errno at the start; bad requests are answered and dropped.
@@ -22,9 +24,12 @@ struct tasksock;
 /* NULL: taken. Else the reason that the sender gets. */
 typedef const char *(*tasksock_notify_fn)(void *ctx, struct hq_str token, struct hq_str message);
 
-/* Makes TMPDIR/hq-lc-XXXXXXXX; the path is in tasksock_path. */
+/* A connection that speaks in frames: the socket is the callee's; `bytes` have been read from it. */
+typedef void (*tasksock_frames_fn)(void *ctx, int fd, struct hq_str bytes);
+
+/* Makes TMPDIR/hq-lc-XXXXXXXX; the path is in tasksock_path. `frames` NULL: those are refused. */
 HQ_MUST_CHECK int tasksock_create(struct tasksock **ret, struct ev_loop *loop, const char *tmp_dir,
-                                  tasksock_notify_fn fn, void *ctx, struct hq_err *err);
+                                  tasksock_notify_fn fn, tasksock_frames_fn frames, void *ctx, struct hq_err *err);
 void tasksock_destroy(struct tasksock *t); /* NULL is fine */
 const char *tasksock_path(const struct tasksock *t);
 

@@ -28,6 +28,8 @@ struct kill {
 struct treekill {
     struct launcher *launcher;
     struct hq_str key_socket;
+    treekill_is_alive_fn is_alive; /* NULL = only runs have secrets */
+    void *ctx;
     int children_fd; /* /proc/self/task/TID/children of the main thread; -1 = the kernel has none */
     struct kill *kills;
     size_t count, cap;
@@ -67,6 +69,13 @@ treekill_destroy(struct treekill *t)
     hq_fs_closep(&t->children_fd);
     free(t->kills);
     free(t);
+}
+
+void
+treekill_set_alive(struct treekill *t, treekill_is_alive_fn fn, void *ctx)
+{
+    t->is_alive = fn;
+    t->ctx = ctx;
 }
 
 /* One step of a kill; false when it is over. */
@@ -145,7 +154,8 @@ secret_is_alive(const struct treekill *t, struct hq_str secret)
 {
     uint32_t job, task;
 
-    return launcher_check_secret(t->launcher, secret, &job, &task);
+    return launcher_check_secret(t->launcher, secret, &job, &task) ||
+           (t->is_alive != NULL && t->is_alive(t->ctx, secret));
 }
 
 static void

@@ -17,8 +17,11 @@
 
 struct treekill;
 
+/* Is the secret one that outlives single runs? */
+typedef bool (*treekill_is_alive_fn)(void *ctx, struct hq_str secret);
 /* `key_socket`: first part of HQ_ACCESS_KEY. Becomes the subreaper of all its descendants. */
 HQ_MUST_CHECK int treekill_create(struct treekill **ret, struct launcher *l, const char *key_socket, struct hq_err *err);
+void treekill_set_alive(struct treekill *t, treekill_is_alive_fn fn, void *ctx);
 void treekill_destroy(struct treekill *t);
 /* SIGINT now; without memory SIGKILL at once. */
 void treekill_start(struct treekill *t, struct launcher_run run, hq_ms now_ms);

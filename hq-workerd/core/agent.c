@@ -179,7 +179,7 @@ agent_on_assign(struct agent *a, struct batch *batch, struct hq_err *err)
     }
     const struct hq_variant *v = &batch->body->request.variants[batch->variant];
     if (count == 0 || a->is_ending) {
-        return 0; /* hqd learns from our end that they did not start */
+        return AGENT_GIVEN_BACK; /* hqd learns from our end that they did not start */
     }
     int rc = agent_reserve(a, 1);
     if (rc == 0 && indices_can_ever(a->indices, v)) {
@@ -187,12 +187,13 @@ agent_on_assign(struct agent *a, struct batch *batch, struct hq_err *err)
     } else if (rc == 0) {
         rc = -ENOSPC;
     }
-    if (rc < 0 && batch->hidden_id != 0) {
-        return rc;
+    if (rc < 0 && batch->hidden_id == 0) {
+        rc = report_push_returned(a->conf.report, batch->body->job_id, batch->instance, batch->variant, REPORT_REJECTED,
+                                  &batch->ids);
+        return rc < 0 ? rc : AGENT_GIVEN_BACK;
     }
     if (rc < 0) {
-        return report_push_returned(a->conf.report, batch->body->job_id, batch->instance, batch->variant, REPORT_REJECTED,
-                                    &batch->ids);
+        return rc;
     }
     if (v->min_time_ms > 0 && a->conf.life_end_ms != INT64_MAX) {
         batch->latest_start_ms = a->conf.life_end_ms - v->min_time_ms;

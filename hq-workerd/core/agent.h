@@ -64,6 +64,7 @@ void agent_destroy(struct agent *a); /* NULL is fine */
 /* ---- commands of hqd */
 HQ_MUST_CHECK int agent_on_body(struct agent *a, struct body *body); /* takes over the reference; replaces an older one */
 struct body *agent_find_body(const struct agent *a, uint32_t job_id, uint32_t desc_id);
+#define AGENT_GIVEN_BACK 1 /* it cannot be queued here: hqd hears of it, or of our end */
 /* `batch` has body, instance, variant, ids and entries; the agent takes it over, also on failure. */
 HQ_MUST_CHECK int agent_on_assign(struct agent *a, struct batch *batch, struct hq_err *err);
 HQ_MUST_CHECK int agent_on_retract(struct agent *a, uint32_t job_id, uint32_t instance, const struct hq_ranges *ids);

@@ -65,14 +65,20 @@ give_body(struct world *w, uint32_t job, const char *request, int64_t min_time_m
     assert_int_equal(0, agent_on_body(w->agent, b));
 }
 
-static void
-assign(struct world *w, uint32_t job, uint32_t first, uint32_t count)
+static int
+try_assign(struct world *w, uint32_t job, uint32_t first, uint32_t count)
 {
     struct batch *b = batch_create(agent_find_body(w->agent, job, 0));
     struct hq_err err = {0};
 
     hq_ranges_add(&b->ids, first, count, 1);
-    assert_int_equal(0, agent_on_assign(w->agent, b, &err));
+    return agent_on_assign(w->agent, b, &err);
+}
+
+static void
+assign(struct world *w, uint32_t job, uint32_t first, uint32_t count)
+{
+    assert_int_equal(0, try_assign(w, job, first, count));
 }
 
 /* Effects as text; batches go into the lanes, withdrawals are carried out. */
@@ -250,7 +256,7 @@ test_refused(void **state)
     give_body(&w, 1, "cpus=9", 0, 0);
     give_body(&w, 2, "cpus=3 compact!", 0, 0);
     give_body(&w, 3, "cpus=2 compact!", 0, 0);
-    assign(&w, 1, 0, 4); /* never here */
+    assert_int_equal(AGENT_GIVEN_BACK, try_assign(&w, 1, 0, 4)); /* never here */
     expect(&w, 0, "");
     expect_news(&w, 0, 0, 0, 4);
     assign(&w, 2, 0, 2);
@@ -365,7 +371,7 @@ test_give_up(void **state)
     expect(&w, 0, "push 0 open 0:0 ");
     assert_int_equal(0, agent_on_give_up(w.agent, true));
     expect(&w, 0, "pause withdraw3 find ");
-    assign(&w, 1, 4, 1); /* and not any more */
+    assert_int_equal(AGENT_GIVEN_BACK, try_assign(&w, 1, 4, 1)); /* and not any more */
     expect(&w, 0, "");
     expect_news(&w, 0, 0, 0, 0);
     world_fini(&w);

@@ -46,7 +46,7 @@ world_init(struct world *w)
 
     *w = (struct world){.loop = ev_loop_new(EVFLAG_AUTO)};
     assert_true(sodium_init() >= 0);
-    assert_int_equal(0, tasksock_create(&w->sock, w->loop, "/tmp", on_notify, w, &err));
+    assert_int_equal(0, tasksock_create(&w->sock, w->loop, "/tmp", on_notify, NULL, w, &err));
 }
 
 static void
@@ -204,8 +204,8 @@ test_file(void **state)
     memset(long_dir, 'd', sizeof long_dir - 1);
     long_dir[sizeof long_dir - 1] = '\0';
     struct ev_loop *loop = ev_loop_new(EVFLAG_AUTO);
-    assert_int_equal(-ENAMETOOLONG, tasksock_create(&w.sock, loop, long_dir, on_notify, &w, &err));
-    assert_int_equal(-ENOENT, tasksock_create(&w.sock, loop, "/nonexistent", on_notify, &w, &err));
+    assert_int_equal(-ENAMETOOLONG, tasksock_create(&w.sock, loop, long_dir, on_notify, NULL, &w, &err));
+    assert_int_equal(-ENOENT, tasksock_create(&w.sock, loop, "/nonexistent", on_notify, NULL, &w, &err));
     ev_loop_destroy(loop);
 }
 
