@@ -365,7 +365,7 @@ on_closed_check(struct ev_loop *loop, ev_timer *w, int revents)
     for (uint32_t i = 0; i < h->local_count; i++) {
         struct host_rank *k = &h->local[i];
         if (k->is_closed && !k->has_ended && !ranks_has_ended(h->ranks, i)) {
-            host_fail_rank(h, h->first_rank + i, 1, 0, "Closed its PMI socket before MPI_Finalize.");
+            host_fail_rank(h, h->first_rank + i, 1, 0, "Closed its connection to the launcher before MPI_Finalize.");
         }
         k->is_closed = false;
     }

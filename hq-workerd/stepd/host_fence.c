@@ -245,13 +245,16 @@ on_closed(void *ctx, uint32_t rank)
 {
     struct host *h = ctx;
 
-    local_rank(h, rank)->is_closed = true;
-    ev_timer_again(h->loop, &h->closed_check); /* most often its end is what closed it */
+    if (is_local(h, rank) && !local_rank(h, rank)->is_finalized) {
+        local_rank(h, rank)->is_closed = true;
+        ev_timer_again(h->loop, &h->closed_check); /* most often its end is what closed it */
+    }
 }
 
 const struct pmix_ops host_pmix_ops = {
     .on_wired = on_wired,
     .on_finalized = on_finalized,
+    .on_closed = on_closed,
     .on_abort = on_pmix_abort,
     .on_fence = on_pmix_fence,
 };

@@ -26,6 +26,7 @@ struct pmix_host {
 enum call_kind {
     CALL_WIRED = 0,
     CALL_FINALIZED,
+    CALL_CLOSED,
     CALL_ABORT,
     CALL_COLLECTIVE,
 };
@@ -73,6 +74,9 @@ call_run(void *ctx, void *item)
         break;
     case CALL_FINALIZED:
         h->ops->on_finalized(h->ctx, c->rank);
+        break;
+    case CALL_CLOSED:
+        h->ops->on_closed(h->ctx, c->rank);
         break;
     case CALL_ABORT:
         h->ops->on_abort(h->ctx, c->rank, c->status, c->text);
@@ -272,6 +276,25 @@ on_disconnect_thr(const pmix_proc_t procs[], size_t count, const pmix_info_t inf
     return collective_thr(c, PMIX_HOST_DISCONNECT, procs, count);
 }
 
+/* The library noticed that a rank is gone, or has closed its connection, without PMIx_Finalize. */
+static void
+on_lost_thr(size_t id, pmix_status_t status, const pmix_proc_t *source, pmix_info_t info[], size_t info_count,
+            pmix_info_t results[], size_t result_count, pmix_event_notification_cbfunc_fn_t fn, void *fn_ctx)
+{
+    (void)id;
+    (void)status;
+    (void)info;
+    (void)info_count;
+    (void)results;
+    (void)result_count;
+    if (source != NULL && is_ours_thr(source)) {
+        call_post_thr(call_new_thr(CALL_CLOSED, source));
+    }
+    if (fn != NULL) {
+        fn(PMIX_EVENT_ACTION_COMPLETE, NULL, 0, NULL, NULL, fn_ctx);
+    }
+}
+
 static pmix_server_module_t
 server_module(void)
 {
@@ -310,6 +333,8 @@ server_open(struct pmix_host *h, const struct pmix_host_conf *conf, struct hq_er
         return pmix_info_error(err, "Cannot start the PMIx server", status);
     }
     h->is_open = true;
+    pmix_status_t code = PMIX_ERR_LOST_CONNECTION;
+    (void)PMIx_Register_event_handler(&code, 1, NULL, 0, on_lost_thr, NULL, NULL); /* else such a rank is not noticed */
     return 0;
 }
 

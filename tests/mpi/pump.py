@@ -120,8 +120,10 @@ class Step:
             (node.dir / "task").mkdir()
             node_env.update(HQ_ACCESS_KEY=f"{node.dir}/socket:secret{node.index}", HQ_TASK_DIR=str(node.dir / "task"),
                             HQ_ERROR_FILENAME=str(node.dir / "task/hq-error"))
+            # Nodes differ by name, in the kernel too: MPI libraries name their shared memory by it.
+            named = ["unshare", "--uts", "sh", "-c", f'hostname n{node.index} && exec "$@"', "sh"]
             node.process = subprocess.Popen(
-                [stepd, "ranks", *argv], env=node_env, start_new_session=True,
+                [*(named if len(ranks) > 1 and os.geteuid() == 0 else []), stepd, "ranks", *argv], env=node_env, start_new_session=True,
                 stdin=stdin if node.index == 0 else subprocess.DEVNULL,
                 stdout=self.out if node.index == 0 else self.err, stderr=self.err)
 
