@@ -1,7 +1,7 @@
 /* main.c - hq-stepd: hosts one step on one node, or starts a command on another node of the task.
  *
  *   hq-stepd ranks PROGRAM [ARGS...]     run by hq-workerd as the process of an --mpi task
- *   hq-stepd rexec HOST COMMAND...       run by mpirun in place of ssh
+ *   hq-stepd [rexec] HOST COMMAND...     run by mpirun in place of ssh
  */
 #include <sodium.h>
 #include <stdio.h>
@@ -40,6 +40,9 @@ main(int argc, char **argv)
     }
     if (argc >= 4 && strcmp(argv[1], "rexec") == 0) {
         return rexec_run(argv + 2);
+    }
+    if (argc >= 3 && strcmp(argv[1], "ranks") != 0) {
+        return rexec_run(argv + 1); /* Hydra's HYDRA_LAUNCHER_EXEC is one word: there is no place for the verb */
     }
     return usage();
 }
