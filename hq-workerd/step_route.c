@@ -68,7 +68,11 @@ on_lost(void *ctx, const char *why)
     HQ_AUTO(hq_buf_fini) struct hq_buf text = HQ_BUF_INIT, frame = HQ_BUF_INIT;
 
     hq_buf_printf(&text, "Node %.*s is lost: %s", HQ_STR_FMT(host), why);
-    hq_log_info("%s job=%u task=%u", text.ptr, st->job, st->task);
+    if (st->is_root) {
+        hq_log_info("%s job=%u task=%u", text.ptr, st->job, st->task);
+    } else { /* that is how the end of the task shows when it is faster than hqd's Leave */
+        hq_log_debug("%s job=%u task=%u", text.ptr, st->job, st->task);
+    }
     if (st->body->mpi.is_on) {
         st->is_node_lost = st->is_root;
         step_msg_pack_node_lost(&frame, st->desc->node_ix, l->node, hq_buf_view(&text));
