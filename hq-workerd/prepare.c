@@ -242,10 +242,11 @@ image_fill(struct hq_buf *out, const struct image *im, struct hq_str text, struc
     hq_placeholder_fill_path(out, text, base, &p);
 }
 
+/* A placeholder by default, not the directory itself: its name may look like one. */
 static struct hq_str
 image_cwd_text(const struct image *im)
 {
-    return im->body->cwd.len > 0 ? im->body->cwd : im->body->submit_dir;
+    return im->body->cwd.len > 0 ? im->body->cwd : HQ_STR("%{SUBMIT_DIR}");
 }
 
 static void
