@@ -380,8 +380,11 @@ run_end(struct run *run, pid_t pid, enum run_why why, struct hq_buf *ret_error)
 {
     siginfo_t info = {0};
 
-    /* The leader is not reaped yet, so the number of its group is nobody else's. */
-    (void)kill(-pid, SIGKILL);
+    /* The leader is not reaped yet, so the number of its group is nobody else's. What a remote command leaves behind (the
+     * daemon of an mpirun, which may not have left the group yet) lives on until its task ends here. */
+    if (!run->image->body->is_remote || why != RUN_WHY_NONE) {
+        (void)kill(-pid, SIGKILL);
+    }
     while (waitid(P_PIDFD, (id_t)run->pidfd, &info, WEXITED) < 0 && errno == EINTR) {
     }
     hq_fs_closep(&run->pidfd);
