@@ -1,5 +1,6 @@
 #include "common/log.h"
 #include "hq/cmd_job.h"
+#include "hq/follow.h"
 #include "hq/job_fetch.h"
 #include "hq/task_print.h"
 
@@ -11,6 +12,8 @@ const struct hq_opt job_select_opts[JOB_SELECT_OPTS] = {
      .flags = HQ_OPT_POSITIONAL | HQ_OPT_REQUIRED,
      .help = "Jobs: last, all, or ids like 1-3,7."},
 };
+
+#define TASKS_FLUSHED 10000u /* so many tasks take a while: what stands before them leaves at once */
 
 struct job_info {
     struct hq_cli *cli;
@@ -27,6 +30,9 @@ print_tasks(struct job_info *run, const struct job_detail *d, struct hq_err *err
     task_paths_init(&paths, d, &run->arena);
     task_pages_init(&pages, run->cli, d->answer->info->job, &(struct task_filter){0});
     hq_json_array(&run->json);
+    if (follow_task_count(d->answer->info) > TASKS_FLUSHED) {
+        hq_out_flush(&run->cli->out);
+    }
     int rc;
     while ((rc = task_pages_next(&pages, err)) > 0) {
         struct task_row row;
