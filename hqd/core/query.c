@@ -158,10 +158,13 @@ struct distinct {
 static void
 add_distinct(struct distinct *d, uint32_t id)
 {
-    if (id == d->last || id == 0 || hq_map_find(&d->seen, id) != NULL) {
+    if (id == d->last || id == 0) {
         return;
     }
     d->last = id;
+    if (hq_map_find(&d->seen, id) != NULL) {
+        return;
+    }
     hq_map_set(&d->seen, id, 1);
     hq_arena_grow(d->arena, &d->v, &d->cap, d->count + 1, sizeof(*d->v));
     d->v[d->count++] = id;
@@ -175,8 +178,12 @@ add_workers(const struct core *core, const struct job *job, struct hq_arena *are
     hq_map_init(&d.seen, 0);
     for (uint32_t ix = 0; ix < job->tasks.page_count; ix++) {
         struct task_page *p = job->tasks.pages[ix];
-        for (uint32_t i = 0; p != NULL && i < task_page_size(&job->tasks, ix); i++) {
-            add_distinct(&d, page_started(p)[i] == 0 ? 0 : page_worker(p)[i]);
+        uint32_t size = p == NULL ? 0 : task_page_size(&job->tasks, ix);
+        for (uint32_t i = 0; i < size; i++) {
+            uint32_t worker = page_worker(p)[i];
+            if (worker != d.last && page_started(p)[i] != 0) { /* mostly known without a look at the second column */
+                add_distinct(&d, worker);
+            }
         }
     }
     for (size_t i = 0; i < job->gang_count; i++) {
