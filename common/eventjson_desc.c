@@ -350,6 +350,36 @@ variants(struct hq_json *j, const Hq__Request *r)
 }
 
 static void
+put_count(struct hq_json *j, const char *key, uint32_t v)
+{
+    if (v == 0) {
+        hq_json_put_null(j, key);
+    } else {
+        hq_json_put_u64(j, key, v);
+    }
+}
+
+void
+hq_json_put_mpi(struct hq_json *j, const Hq__Mpi *m)
+{
+    if (m == NULL) {
+        return;
+    }
+    hq_json_key(j, "mpi");
+    hq_json_object(j);
+    put_count(j, "cpus_per_rank", m->cpus_per_rank);
+    hq_json_put_bool(j, "oversubscribe", m->oversubscribe);
+    put_count(j, "ranks", m->ranks);
+    put_count(j, "ranks_per_node", m->ranks_per_node);
+    hq_json_put_bool(j, "tag_output", m->tag_output);
+    hq_json_put_strz(j, "wire_up",
+                     m->wire_up == HQ__MPI_WIRE_UP__MPI_WIRE_UP_PMIX   ? "pmix"
+                     : m->wire_up == HQ__MPI_WIRE_UP__MPI_WIRE_UP_PMI1 ? "pmi1"
+                                                                       : "any");
+    hq_json_object_end(j);
+}
+
+static void
 array_desc(struct hq_json *j, const Hq__TaskDesc *d, const Hq__Ranges *ids)
 {
     hq_json_key(j, "crash_limit");
@@ -377,6 +407,7 @@ array_desc(struct hq_json *j, const Hq__TaskDesc *d, const Hq__Ranges *ids)
     }
     hq_json_array_end(j);
     hq_json_object_end(j);
+    hq_json_put_mpi(j, d->mpi);
     hq_json_put_i64(j, "priority", d->priority);
     hq_json_key(j, "resources");
     variants(j, d->request);

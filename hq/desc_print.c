@@ -1,5 +1,6 @@
 #include "hq/desc_print.h"
 
+#include "common/eventjson_desc.h"
 #include "common/mem.h"
 #include "common/num.h"
 #include "common/request.h"
@@ -32,17 +33,28 @@ fmt_weight(struct hq_buf *b, uint64_t weight_x10000)
     hq_buf_cstr(b, text);
 }
 
+/* A whole node has a cpu, nobody asked for it. */
+static bool
+is_implied(const Hq__RequestEntry *e)
+{
+    return hq_str_is(desc_str(e->name), "cpus") && e->policy == HQ__POLICY__POLICY_COMPACT && e->amount <= HQ_AMOUNT_ONE;
+}
+
 static void
 fmt_variant(struct hq_buf *b, const Hq__Variant *v)
 {
+    bool is_first = v->n_nodes == 0;
     if (v->n_nodes > 0) {
         hq_buf_printf(b, "nodes: %u", v->n_nodes);
-    } else {
-        for (size_t ix = 0; ix < v->n_entries; ix++) {
-            const Hq__RequestEntry *e = v->entries[ix];
-            hq_buf_printf(b, "%s%.*s: ", ix > 0 ? "\n" : "", HQ_STR_FMT(desc_str(e->name)));
-            hq_request_print_amount(e->amount, (enum hq_policy)e->policy, b);
+    }
+    for (size_t ix = 0; ix < v->n_entries; ix++) {
+        const Hq__RequestEntry *e = v->entries[ix];
+        if (v->n_nodes > 0 && is_implied(e)) {
+            continue;
         }
+        hq_buf_printf(b, "%s%.*s: ", is_first ? "" : "\n", HQ_STR_FMT(desc_str(e->name)));
+        hq_request_print_amount(e->amount, (enum hq_policy)e->policy, b);
+        is_first = false;
     }
     if (v->weight != 0 && v->weight != 10000) {
         hq_buf_cstr(b, "\n[weight: ");
@@ -92,6 +104,36 @@ desc_fmt_command(struct hq_buf *b, const Hq__TaskDesc *d)
         args[ix] = shown_arg(d, ix, mem[ix], sizeof mem[ix]);
     }
     hq_fmt_command(b, args, count);
+}
+
+static void
+fmt_ranks(struct hq_buf *b, const Hq__TaskDesc *d)
+{
+    const Hq__Mpi *m = d->mpi;
+    if (m->ranks > 0) {
+        hq_buf_printf(b, "%u", m->ranks);
+    } else if (m->ranks_per_node > 0) {
+        hq_buf_printf(b, "%u per node", m->ranks_per_node);
+    } else {
+        hq_buf_cstr(b, "as many as cpus allow");
+    }
+    if (m->cpus_per_rank > 0) {
+        hq_buf_printf(b, ", %u cpu%s each", m->cpus_per_rank, m->cpus_per_rank == 1 ? "" : "s");
+    }
+    if (m->oversubscribe) {
+        hq_buf_cstr(b, ", oversubscribed");
+    }
+    if (m->wire_up != HQ__MPI_WIRE_UP__MPI_WIRE_UP_ANY) {
+        hq_buf_cstr(b, m->wire_up == HQ__MPI_WIRE_UP__MPI_WIRE_UP_PMIX ? ", PMIx" : ", PMI-1");
+    }
+}
+
+void
+desc_row_ranks(struct hq_table *t, const Hq__TaskDesc *d)
+{
+    if (d->mpi != NULL) {
+        desc_row(t, "Ranks", fmt_ranks, d);
+    }
 }
 
 static int
@@ -287,6 +329,7 @@ desc_json(struct hq_json *j, const Hq__TaskDesc *d, const struct paths *p, bool 
     } else {
         hq_json_u64(j, d->crash_limit);
     }
+    hq_json_put_mpi(j, d->mpi);
     hq_json_put_strz(j, "pin_mode",
                      d->pin == HQ__PIN_MODE__PIN_TASKSET ? "taskset"
                      : d->pin == HQ__PIN_MODE__PIN_OMP   ? "openmp"

@@ -34,6 +34,8 @@ void desc_fmt_crash_limit(struct hq_buf *b, const Hq__TaskDesc *d);
 /* One row of a vertical table, by one of the functions above. */
 void desc_row(struct hq_table *t, const char *label, void (*fmt)(struct hq_buf *, const Hq__TaskDesc *),
               const Hq__TaskDesc *d);
+/* Row "Ranks" of a task that has several; nothing for others. */
+void desc_row_ranks(struct hq_table *t, const Hq__TaskDesc *d);
 const char *desc_pin_word(const Hq__TaskDesc *d); /* "none", "taskset", "omp" */
 
 /* D. is_graph: paths as they were written. */

@@ -164,6 +164,7 @@ rows_of_array(struct hq_table *t, const struct job_detail *d, struct hq_arena *a
     struct paths paths;
     job_detail_paths(&paths, d, submit, desc, arena);
     desc_row(t, "Resources", desc_fmt_resources, desc);
+    desc_row_ranks(t, desc);
     hq_table_rowz(t, "Pin", desc_pin_word(desc));
     hq_table_rowf(t, "Priority", "%d", desc->priority);
     desc_row(t, "Command", desc_fmt_command, desc);

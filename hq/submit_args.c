@@ -449,8 +449,6 @@ static const struct merge_row merge_rows[] = {
     ROW("time-request", time_request_ms),
     ROW("weight", weight_x10000),
     ROW("pin", pin),
-    ROW("ranks-per-node", mpi.ranks_per_node),
-    ROW("ranks", mpi.ranks),
     ROW("cpus-per-rank", mpi.cpus_per_rank),
     ROW("oversubscribe", mpi.oversubscribe),
     ROW("tag-output", mpi.tag_output),
@@ -470,6 +468,12 @@ static const struct merge_row source_rows[] = {
     ROW("array", array),
 };
 
+/* The same: a number of ranks in total or per node. */
+static const struct merge_row ranks_rows[] = {
+    ROW("ranks-per-node", mpi.ranks_per_node),
+    ROW("ranks", mpi.ranks),
+};
+
 static void
 take_row(struct submit_args *args, uint64_t *given, const struct submit_args *dir, uint64_t dir_given,
          const struct merge_row *row)
@@ -478,6 +482,19 @@ take_row(struct submit_args *args, uint64_t *given, const struct submit_args *di
     if ((dir_given & bit) != 0 && (*given & bit) == 0) {
         memcpy((char *)args + row->at, (const char *)dir + row->at, row->bytes);
         *given |= bit;
+    }
+}
+
+static void
+take_unit(struct submit_args *args, uint64_t *given, const struct submit_args *dir, uint64_t dir_given,
+          const struct merge_row *rows, size_t count)
+{
+    bool is_given = false;
+    for (size_t ix = 0; ix < count; ix++) {
+        is_given = is_given || submit_args_given(*given, rows[ix].name);
+    }
+    for (size_t ix = 0; ix < count && !is_given; ix++) {
+        take_row(args, given, dir, dir_given, &rows[ix]);
     }
 }
 
@@ -519,13 +536,8 @@ int
 submit_args_merge(struct submit_args *args, uint64_t *given, const struct submit_args *dir, uint64_t dir_given,
                   struct hq_arena *arena, struct hq_err *err)
 {
-    bool has_source = false;
-    for (size_t ix = 0; ix < HQ_ARRAY_LEN(source_rows); ix++) {
-        has_source = has_source || submit_args_given(*given, source_rows[ix].name);
-    }
-    for (size_t ix = 0; ix < HQ_ARRAY_LEN(source_rows) && !has_source; ix++) {
-        take_row(args, given, dir, dir_given, &source_rows[ix]);
-    }
+    take_unit(args, given, dir, dir_given, source_rows, HQ_ARRAY_LEN(source_rows));
+    take_unit(args, given, dir, dir_given, ranks_rows, HQ_ARRAY_LEN(ranks_rows));
     for (size_t ix = 0; ix < HQ_ARRAY_LEN(merge_rows); ix++) {
         take_row(args, given, dir, dir_given, &merge_rows[ix]);
     }

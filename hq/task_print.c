@@ -270,6 +270,7 @@ task_print_info(struct hq_out *out, const struct task_row *row, const struct tas
     desc_row(&t, "Time limit", desc_fmt_time_limit, d);
     desc_row(&t, "Resources", desc_fmt_resources, d);
     hq_table_rowf(&t, "Priority", "%d", d->priority);
+    desc_row_ranks(&t, d);
     hq_table_rowz(&t, "Pin", desc_pin_word(d));
     hq_table_rowz(&t, "Task dir", d->task_dir ? "yes" : "no");
     desc_row(&t, "Crash limit", desc_fmt_crash_limit, d);

@@ -169,6 +169,9 @@ static int
 in_ranks(const Hq__TaskDesc *m, struct hq_arena *arena, struct task_desc *d, struct hq_err *err)
 {
     int rc = conv_in_mpi(m->mpi, &d->mpi, err);
+    if (rc == 0 && d->mpi.is_on && d->pin != PIN_MODE_NONE) {
+        rc = hq_err_set(err, -EINVAL, "Ranks are always bound: no pin mode goes with them");
+    }
     for (size_t i = 0; rc == 0 && i < d->request.variant_count; i++) {
         rc = hq_mpi_check(&d->mpi, &d->request.variants[i], err);
         hq_mpi_demand(&d->mpi, &d->request.variants[i], arena);

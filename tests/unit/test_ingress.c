@@ -100,6 +100,7 @@ struct submit {
     Hq__EnvVar env;
     Hq__EnvVar *envs[1];
     Hq__Stdio out;
+    Hq__Mpi mpi;
     Hq__Request request;
     Hq__Variant variant;
     Hq__Variant *variants[33];
@@ -185,6 +186,17 @@ static void env_with_equals(struct submit *s) { s->env.key = bytes("A=B"); }
 static void unknown_pin(struct submit *s) { s->desc.pin = (Hq__PinMode)9; }
 static void unknown_stdio(struct submit *s) { s->out.kind = (Hq__StdioKind)7; }
 static void crash_limit(struct submit *s) { s->desc.crash_limit = HQ_CRASH_LIMIT_MAX + 1; }
+static void
+with_ranks(struct submit *s)
+{
+    hq__mpi__init(&s->mpi);
+    s->desc.mpi = &s->mpi;
+}
+static void unknown_wire_up(struct submit *s) { with_ranks(s); s->mpi.wire_up = (Hq__MpiWireUp)3; }
+static void ranks_twice(struct submit *s) { with_ranks(s); s->mpi.ranks = s->mpi.ranks_per_node = 1; }
+static void ranks_pinned(struct submit *s) { with_ranks(s); s->desc.pin = HQ__PIN_MODE__PIN_OMP; }
+static void too_many_ranks(struct submit *s) { with_ranks(s); s->mpi.ranks = 2; }
+static void uneven_ranks(struct submit *s) { with_ranks(s); s->mpi.ranks = 3; s->variant.n_nodes = 2; }
 static void no_request(struct submit *s) { s->desc.request = NULL; }
 static void no_variant(struct submit *s) { s->request.n_variants = 0; }
 static void many_variants(struct submit *s) { s->request.n_variants = 33; }
@@ -261,6 +273,7 @@ test_spoilt_submits(void **state)
         no_request,      no_variant,     many_variants,  zero_amount,   unknown_policy,    bad_resource_name,
         no_triplet,      zero_count,     zero_step,      ids_overflow,  ids_overlap,       too_many_tasks,
         too_many_auto,   entries_differ, entries_lie,    array_and_graph, graph_columns,   unknown_upload,
+        unknown_wire_up, ranks_twice,    ranks_pinned,   too_many_ranks, uneven_ranks,
     };
     for (size_t i = 0; i < HQ_ARRAY_LEN(spoil); i++) {
         struct submit s;
@@ -275,6 +288,28 @@ test_spoilt_submits(void **state)
         assert_int_equal(rc, err.code);
         assert_true(strlen(err.text) > 5);
     }
+}
+
+/* Nodes must have the cpus of their ranks from here on. */
+static void
+test_ranks(void **state)
+{
+    struct world *w = *state;
+    struct submit s;
+    make_submit(&s);
+    with_ranks(&s);
+    s.mpi.ranks = 6;
+    s.mpi.cpus_per_rank = 2;
+    s.mpi.wire_up = HQ__MPI_WIRE_UP__MPI_WIRE_UP_PMI1;
+    s.variant.n_nodes = 3;
+    struct input in;
+    struct hq_err err = {0};
+    if (through(w, PEER_CLIENTS, HQ__MESSAGE_TYPE__TYPE_SUBMIT, &s.m.base, &in, &err) < 0) {
+        fail_msg("%s", err.text);
+    }
+    const struct task_desc *d = &in.u.submit.parts[0].descs[0];
+    assert_true(d->mpi.is_on && d->mpi.ranks == 6 && d->mpi.cpus_per_rank == 2 && d->mpi.wire_up == HQ_MPI_PMI1);
+    assert_int_equal(d->request.variants[0].entries[0].amount, 4 * HQ_AMOUNT_ONE);
 }
 
 static void
@@ -469,6 +504,7 @@ main(void)
         cmocka_unit_test_setup_teardown(test_turns, setup, teardown),
         cmocka_unit_test_setup_teardown(test_random_damage, setup, teardown),
         cmocka_unit_test_setup_teardown(test_bomb, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_ranks, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

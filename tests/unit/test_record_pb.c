@@ -182,6 +182,19 @@ test_jobs(void **state)
     assert_true(hq_str_eq(s->part.descs[0].args[2], args[2]));
     assert_true(s->part.descs[0].err.remove_if_finished);
     assert_int_equal(s->part.entries.lens[2], 2);
+    assert_false(s->part.descs[0].mpi.is_on);
+
+    descs[0].pin = PIN_MODE_NONE;
+    descs[0].mpi = (struct hq_mpi){.is_on = true,
+                                   .ranks = 1,
+                                   .cpus_per_rank = 2,
+                                   .oversubscribe = true,
+                                   .tag_output = true,
+                                   .wire_up = HQ_MPI_PMI1};
+    got = round_trip(&rec, 4, 0);
+    const struct hq_mpi *mpi = &s->part.descs[0].mpi;
+    assert_true(mpi->is_on && mpi->oversubscribe && mpi->tag_output && mpi->wire_up == HQ_MPI_PMI1);
+    assert_true(mpi->ranks == 1 && mpi->ranks_per_node == 0 && mpi->cpus_per_rank == 2);
 
     uint32_t graph_ids[] = {3, 1};
     uint32_t deps[] = {1};
@@ -246,17 +259,22 @@ test_workers(void **state)
     struct hq_pool_group groups[] = {{.values = values, .count = 1}, {.values = values + 1, .count = 1}};
     struct hq_pool pools[] = {{.name = HQ_STR("cpus"), .kind = HQ_POOL_GROUPS, .groups = groups, .group_count = 2},
                               {.name = HQ_STR("mem"), .kind = HQ_POOL_SUM, .sum = 12345}};
+    struct hq_str addresses[] = {HQ_STR("10.0.0.1"), HQ_STR("fd00::1")};
     struct record rec = {.kind = RECORD_WORKER_CONNECTED,
                          .u.worker_connected = {.worker = {5},
                                                 .incarnation = HQ_STR("0123456789abcdef"),
                                                 .started_ms = 4,
                                                 .config = {.hostname = HQ_STR("h"),
+                                                           .addresses = addresses,
+                                                           .address_count = 2,
                                                            .heartbeat_ms = 8000,
                                                            .on_server_lost = WORKER_ON_LOST_FINISH_RUNNING,
                                                            .manager = WORKER_MANAGER_SLURM,
                                                            .pools = {.v = pools, .count = 2}}}};
     struct record got = round_trip(&rec, 0, 5);
     assert_int_equal(got.u.worker_connected.config.pools.v[1].sum, 12345);
+    assert_int_equal(got.u.worker_connected.config.address_count, 2);
+    assert_true(hq_str_is(got.u.worker_connected.config.addresses[1], "fd00::1"));
     float cpu[] = {1.5f, 100.0f};
     uint64_t net[] = {1, 2, 3, 4, 5, 6};
     struct gpu_load gpus[] = {{.family = HQ_STR("Nvidia"), .id = HQ_STR("0"), .processor_percent = 3.5f}};

@@ -307,6 +307,33 @@ member_comes_back(void **state)
     }
 }
 
+/* hqd ends between the records of a loss: the next one ends the task. */
+static void
+loss_cut_in_half(void **state)
+{
+    (void)state;
+    struct rig r;
+    start_task(&r, 3, (struct rig_job){0}, true);
+    rig_turn(&r, 1, "start 1@0");
+    rig_turn(&r, 3, "");
+    rig_schedule(&r);
+    rig_gone(&r, 2);
+    rig_clear(&r);
+    rig_wait(&r, 2000);
+    assert_true(rig_saw(&r, "record worker-lost worker=2 reason=connection\n"
+                            "record tasks-restarted job=1 ids=0 crash\n"));
+    r.record_count -= rig_saw(&r, "tasks-assigned"); /* the pass behind it gave it again */
+    r.record_count--;
+    core_destroy(r.core);
+    assert_int_equal(core_create(&r.core, &r.conf, NULL), 0);
+    rig_clear(&r);
+    rig_reload(&r, "boot1");
+    assert_true(rig_saw(&r, "record tasks-restarted job=1 ids=0 crash\n"));
+    rig_expect_counts(&r, 1, "1/0/0/0/0/0");
+    rig_check_replay(&r);
+    rig_fini(&r);
+}
+
 /* Commands that wait for a turn are worth nothing when their instance has ended. */
 static void
 late_commands_are_dropped(void **state)
@@ -403,7 +430,8 @@ main(void)
         cmocka_unit_test(nodes_join_and_leave), cmocka_unit_test(keys_by_pair),
         cmocka_unit_test(keys_of_instances),    cmocka_unit_test(lost_node_of_a_task),
         cmocka_unit_test(restarts_elsewhere),   cmocka_unit_test(root_says_node_lost),
-        cmocka_unit_test(member_comes_back),    cmocka_unit_test(late_commands_are_dropped),
+        cmocka_unit_test(member_comes_back),    cmocka_unit_test(loss_cut_in_half),
+        cmocka_unit_test(late_commands_are_dropped),
         cmocka_unit_test(ranks_on_one_node),    cmocka_unit_test(nodes_must_have_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
