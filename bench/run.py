@@ -3,6 +3,7 @@
 
 usage: run.py --build BUILD [--only GROUP,...] [--write FILE] [--short]
 Groups: spawn files others submit million start core list rate idle lines huge graph stream slow
+        fleet pace gang flat
 """
 import argparse
 import os
@@ -15,6 +16,7 @@ import time
 from jobs import Jobs, Streams
 from lab import Lab, cpu_seconds, machine, memory_kb, run
 from table import ROWS, row, timed
+from workers import Workers
 
 
 class Bench:
@@ -252,7 +254,8 @@ class Bench:
 
 
 GROUPS = {"spawn": Bench, "files": Bench, "others": Bench, "submit": Bench, "million": Bench, "start": Bench, "core": Bench, "list": Bench,
-          "rate": Bench, "idle": Bench, "lines": Jobs, "huge": Jobs, "graph": Jobs, "stream": Streams, "slow": Streams}
+          "rate": Bench, "idle": Bench, "lines": Jobs, "huge": Jobs, "graph": Jobs, "stream": Streams, "slow": Streams,
+          "fleet": Workers, "pace": Workers, "gang": Workers, "flat": Workers}
 
 
 def report(build, command):
@@ -277,7 +280,7 @@ def main():
         parser.error(f"no such group: {', '.join(sorted(unknown))}")
     lab = Lab(args.build)
     try:
-        benches = {kind: kind(lab, 10 if args.short else 1) for kind in (Bench, Jobs, Streams)}
+        benches = {kind: kind(lab, 10 if args.short else 1) for kind in (Bench, Jobs, Streams, Workers)}
         for group, kind in GROUPS.items():
             if group in wanted:
                 getattr(benches[kind], group)()

@@ -308,9 +308,9 @@ register_worker(struct worker *w)
 
     (void)snprintf(host, sizeof host, "thin%u", (unsigned)(w - w->fleet->workers));
     (void)snprintf(listen, sizeof listen, "%s:1", host);
-    for (size_t i = 0; i < sizeof w->incarnation; i++) {
-        w->incarnation[i] = (unsigned char)((size_t)getpid() >> (i % 4 * 8) ^ (size_t)(w - w->fleet->workers) * 37 ^ i);
-    }
+    /* Who, where and when: another worker with the same one would be taken for this one come back. */
+    uint32_t who[4] = {(uint32_t)(w - w->fleet->workers), (uint32_t)getpid(), (uint32_t)hq_clock_us(), 1};
+    memcpy(w->incarnation, who, sizeof w->incarnation);
     pool.name = bytes("cpus", name, sizeof name);
     pool.kind = HQ__POOL_KIND__POOL_RANGE;
     pool.range_first = 0;
