@@ -72,7 +72,7 @@ on_tick(struct ev_loop *loop, ev_timer *t, int revents)
 
     (void)revents;
     p->ticked_ms = now_ms;
-    while (p->strangers != NULL && now_ms - p->strangers->since_ms >= PEER_STRANGER_MS) {
+    while (p->strangers != NULL && now_ms - p->strangers->since_ms >= p->conf.stranger_ms) {
         stranger_drop(p->strangers);
     }
     for (struct peer *peer = p->first; peer != NULL; peer = next) {
@@ -164,6 +164,8 @@ peers_create(struct peers **ret, const struct peers_conf *conf, struct hq_err *e
         return hq_err_sys(err, -ENOMEM, "Cannot wait for other nodes");
     }
     p->conf = *conf;
+    p->conf.dial_ms = conf->dial_ms > 0 ? conf->dial_ms : PEER_DIAL_MS;
+    p->conf.stranger_ms = conf->stranger_ms > 0 ? conf->stranger_ms : PEER_STRANGER_MS;
     ev_timer_init(&p->tick, on_tick, 0., (double)PEER_TICK_MS / 1000.0);
     ev_io_init(&p->callers, on_caller, conf->listen_fd, EV_READ);
     p->tick.data = p->callers.data = p;

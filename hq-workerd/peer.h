@@ -53,6 +53,7 @@ struct peers_conf {
     void *ctx;
     /* Somebody says that he is name->caller: the peer for that node, or NULL: no such task here. */
     struct peer *(*find)(void *ctx, const struct peer_name *name);
+    int64_t dial_ms, stranger_ms; /* 0 = PEER_DIAL_MS, PEER_STRANGER_MS */
 };
 HQ_MUST_CHECK int peers_create(struct peers **ret, const struct peers_conf *conf, struct hq_err *err);
 void peers_destroy(struct peers *p); /* after all peers; NULL is fine */

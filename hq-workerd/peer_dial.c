@@ -165,7 +165,7 @@ dial_on_time(struct peer *peer, hq_ms now_ms)
     if (d->state == DIAL_NOT) {
         return;
     }
-    if (now_ms - d->begin_ms >= PEER_DIAL_MS) {
+    if (now_ms - d->begin_ms >= peer->peers->conf.dial_ms) {
         int rc = d->error;
         char why[128];
         dial_stop(peer);
