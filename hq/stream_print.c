@@ -330,14 +330,16 @@ stream_print_export(const struct stream_index *ix, const struct stream_select *s
     hq_json_array(&j);
     for (size_t i = 0; i < count; i++) {
         const struct stream *s = &ix->streams[streams[i]];
-        rc = read_channel(ix, s, 0, &text, err);
-        if (rc < 0) {
-            return rc;
-        }
         hq_json_object(&j);
         hq_json_put_bool(&j, "finished", s->is_finished);
         hq_json_put_u64(&j, "id", s->task);
-        hq_json_put_str(&j, "stdout", hq_buf_view(&text));
+        for (int channel = sel->is_old ? 0 : 1; rc == 0 && channel >= 0; channel--) { /* the old form knows stdout only */
+            rc = read_channel(ix, s, (uint8_t)channel, &text, err);
+            hq_json_put_str(&j, channel == 0 ? "stdout" : "stderr", hq_buf_view(&text));
+        }
+        if (rc < 0) {
+            return rc;
+        }
         hq_json_object_end(&j);
         flush_large(out);
     }
