@@ -182,9 +182,9 @@ UNIT_SRC := $(wildcard tests/unit/test_*.c)
 UNIT_BINS := $(UNIT_SRC:tests/unit/%.c=$(BUILD)/unit/%)
 UNIT_HELP := $(call obj,$(filter-out $(UNIT_SRC),$(wildcard tests/unit/*.c)))
 $(BUILD)/unit/%: $(BUILD)/obj/tests/unit/%.o $(UNIT_HELP) $(HQD_LIB) $(CORE_LIB) $(WORKERD_LIB) $(AGENT_LIB) $(HQ_LIB) $(COMMON_LIB) $(NNG_LIB) \
-  $(ALLOCD_LIB) $(ALLOCCORE_LIB)
+  $(ALLOCD_LIB) $(ALLOCCORE_LIB) $(STEPD_LIB)
 	@mkdir -p $(@D)
-	$(call say,LD)$(CC) $(LDFLAGS_ALL) -o $@ $< $(UNIT_HELP) $(ALLOCD_LIB) $(ALLOCCORE_LIB) $(HQD_LIB) $(CORE_LIB) $(WORKERD_LIB) $(AGENT_LIB) $(HQ_LIB) $(COMMON_LIB) \
+	$(call say,LD)$(CC) $(LDFLAGS_ALL) -o $@ $< $(UNIT_HELP) $(STEPD_LIB) $(ALLOCD_LIB) $(ALLOCCORE_LIB) $(HQD_LIB) $(CORE_LIB) $(WORKERD_LIB) $(AGENT_LIB) $(HQ_LIB) $(COMMON_LIB) \
 	  $(NNG_LIBS) $(BASE_LIBS) $(HWLOC_LIBS) -lcmocka -lstdc++
 
 -include tests/sim/sim.mk

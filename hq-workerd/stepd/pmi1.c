@@ -118,6 +118,9 @@ pmi1_parse(struct hq_str line, struct pmi1_request *ret, struct hq_err *err)
     if ((q.cmd == PMI1_CMD_PUT || q.cmd == PMI1_CMD_GET) && q.key.len == 0) {
         return bad_line(err, "no key", line);
     }
+    if (q.cmd == PMI1_CMD_PUT && hq_str_find_byte(q.key, '=') >= 0) {
+        return bad_line(err, "a key with =", line); /* it could not be told from its value on other nodes */
+    }
     *ret = q;
     return 0;
 }
