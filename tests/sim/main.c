@@ -4,9 +4,11 @@
  *   sim --list FILE                             worlds that once failed: lines "seed steps faults", # begins a comment
  *   sim --seed S [--steps M] [--faults BITS] [--workers N] [--verbose]   one world
  *   sim --bench [flow|pass|graph|memory]        lines "name value unit"
+ *   sim --elastic                               node-hours with and without compaction
  */
 #include "tests/sim/bench.h"
 #include "tests/sim/check.h"
+#include "tests/sim/elastic.h"
 #include "tests/sim/fault.h"
 #include "tests/sim/load.h"
 #include "tests/sim/node.h"
@@ -212,6 +214,8 @@ main(int argc, char **argv)
         struct hq_str arg = hq_str_from(argv[i]);
         if (hq_str_is(arg, "--bench")) {
             return bench_run(i + 1 < argc ? argv[i + 1] : NULL);
+        } else if (hq_str_is(arg, "--elastic")) {
+            return elastic_run();
         } else if (hq_str_is(arg, "--list") && i + 1 < argc) {
             return run_list(argv[i + 1]);
         } else if (hq_str_is(arg, "--verbose")) {
