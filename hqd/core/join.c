@@ -166,9 +166,11 @@ begin(struct ctx *ctx, struct worker *w, const struct input_register *reg)
     link_clear(ctx->core, w);
     w->place = WORKER_HERE;
     w->gone_at_ms = 0;
+    w->is_doubted = false;
     w->heard_ms = ctx->now->mono_ms;
     w->turn_seq = reg->next_turn_seq - 1;
     w->is_settling = w->held > 0;
+    w->has_settled = false;
     const struct gang *gang = worker_membership(ctx->core, w);
     if (gang != NULL) {
         orders_join(ctx->core, w, core_job(ctx->core, w->gang_job.v), gang, step_node_ix(gang, w->id));

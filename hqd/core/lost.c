@@ -135,9 +135,30 @@ lost_release(struct ctx *ctx, struct worker *w)
     release_membership(&r);
 }
 
+/* Which node is gone is not said, and this hqd may not have noticed yet. Those that are there hear of the task's end and
+ * answer at once; until then none gets the next one. */
+static void
+doubt_nodes(const struct job *job, const struct hq_ranges *ids, struct core *core)
+{
+    struct job_walk walk;
+    job_walk_init(&walk, job, ids);
+    while (job_walk_next(&walk)) {
+        for (uint32_t i = 0; i < walk.count; i++) {
+            const struct gang *gang = job_gang(job, walk.pos + i);
+            for (uint32_t k = 1; gang != NULL && k < gang->node_count; k++) {
+                struct worker *w = core_worker(core, gang->nodes[k]);
+                if (w != NULL) {
+                    w->is_doubted = w->place == WORKER_HERE;
+                }
+            }
+        }
+    }
+}
+
 void
 lost_node(struct ctx *ctx, struct worker *root, struct job *job, const struct hq_ranges *ids)
 {
+    doubt_nodes(job, ids, ctx->core);
     struct release r = {.ctx = ctx, .w = root, .is_crash = true, .has_run = true, .job = job};
     r.plain.arena = r.crashed.arena = &ctx->fx->arena;
     struct job_walk walk;
@@ -221,11 +242,21 @@ lost_on_peer_gone(struct ctx *ctx, const struct input *in)
 }
 
 void
+lost_on_nonsense(struct ctx *ctx, const struct input *in)
+{
+    struct worker *w = core_worker(ctx->core, in->u.peer.worker.v);
+    if (w != NULL && w->place == WORKER_HERE) {
+        lost_declare(ctx, w, LOST_CONNECTION);
+    }
+}
+
+void
 lost_on_peer_back(struct ctx *ctx, const struct input *in)
 {
     struct worker *w = core_worker(ctx->core, in->u.peer.worker.v);
     if (w != NULL && w->place == WORKER_HERE) {
         w->gone_at_ms = 0;
+        worker_dirty(ctx->core, w);
         lost_watch(ctx, w);
     }
 }

@@ -307,7 +307,9 @@ struct worker {
     bool is_dirty;             /* something there was freed or changed: the next pass looks at it */
     bool is_talking;           /* in core->talkers */
     bool is_settling;          /* came back; its first turn tells what became of the rest */
+    bool has_settled;          /* all it knew before its last Register is told: from here on it must say what can be */
     bool is_reserved;          /* kept for a multi-node task */
+    bool is_doubted;           /* another node could not reach it, and it has said nothing since: no node for a task */
     bool is_retracting;        /* until command retract_seq is acknowledged */
     enum lost_reason stopping; /* told to stop, for this reason */
     uint64_t turn_seq;

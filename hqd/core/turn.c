@@ -6,6 +6,7 @@
 #include "hqd/core/lost.h"
 #include "hqd/core/news.h"
 #include "hqd/core/pack.h"
+#include "hqd/core/worker.h"
 
 #include <stdlib.h>
 
@@ -93,7 +94,12 @@ static bool
 accept_turn(struct ctx *ctx, struct worker *w, const struct input_turn *t)
 {
     w->turn_seq = t->turn_seq;
-    news_take(ctx, w, t);
+    const char *lie = news_take(ctx, w, t);
+    if (lie != NULL) {
+        lost_declare(ctx, w, LOST_CONNECTION);
+        link_refuse(ctx, w->id, t->handle, -EPROTO, lie);
+        return false;
+    }
     if (t->leaving != LOST_NONE) {
         enum lost_reason reason = w->stopping != LOST_NONE ? w->stopping : t->leaving;
         lost_declare(ctx, w, reason);
@@ -104,6 +110,7 @@ accept_turn(struct ctx *ctx, struct worker *w, const struct input_turn *t)
     if (w->is_settling && !t->is_unsettled) {
         join_settle(ctx, w);
     }
+    w->has_settled = w->has_settled || !t->is_unsettled;
     link_receipt(ctx->core, w, t->turn_seq);
     link_hold(ctx, w, t->handle, t->turn_seq);
     return true;
@@ -123,6 +130,10 @@ turn_on_input(struct ctx *ctx, const struct input *in)
         return;
     }
     w->heard_ms = ctx->now->mono_ms;
+    if (!worker_is_reachable(w)) {
+        worker_dirty(ctx->core, w);
+    }
+    w->is_doubted = false;
     if (w->gone_at_ms != 0) {
         w->gone_at_ms = 0;
         lost_watch(ctx, w);

@@ -275,6 +275,12 @@ worker_is_ready(const struct worker *w)
 }
 
 bool
+worker_is_reachable(const struct worker *w)
+{
+    return !w->is_doubted && w->gone_at_ms == 0;
+}
+
+bool
 worker_is_idle(const struct worker *w)
 {
     return w->held == 0 && w->gang_job.v == 0;

@@ -35,6 +35,8 @@ void worker_sweep(const struct core *core, struct worker *w);
 void worker_dirty(struct core *core, struct worker *w);
 /* May be given tasks. */
 bool worker_is_ready(const struct worker *w);
+/* It was heard of, or nobody asked; its connection stands. */
+bool worker_is_reachable(const struct worker *w);
 bool worker_is_idle(const struct worker *w);      /* nothing assigned, no part of a multi-node task */
 uint32_t worker_assigned(const struct worker *w); /* those whose resources it holds */
 /* The live multi-node task that another worker leads and this one works for; NULL = none. */

@@ -39,7 +39,7 @@ is_planned_for(const struct worker *w)
 static bool
 is_able(const struct pass *p, const struct worker *w, const struct cls *cls)
 {
-    return worker_is_ready(w) && fit_total(&cls->variants[0], w) > 0 && !fit_is_blocked(w, cls, 0) &&
+    return worker_is_ready(w) && worker_is_reachable(w) && fit_total(&cls->variants[0], w) > 0 && !fit_is_blocked(w, cls, 0) &&
            fit_time(&cls->variants[0], w, p->ctx->now->wall_ms);
 }
 

@@ -256,6 +256,10 @@ root_says_node_lost(void **state)
         rig_turn(&r, 1, "node-lost 1@0");
         assert_true(rig_saw(&r, "record tasks-restarted job=1 ids=0 crash\n")); /* it ran, told or not */
         rig_schedule(&r);
+        assert_false(rig_saw(&r, "tasks-assigned")); /* which node? 2 and 3 must speak first */
+        rig_turn(&r, 2, "");
+        rig_turn(&r, 3, "");
+        rig_schedule(&r);
         assert_true(rig_saw(&r, "tasks-assigned worker=1 job=1 instance=1 ids=0 nodes=1,2,3\n"));
         rig_turn(&r, 1, "node-lost 1@0"); /* old news of instance 0 */
         rig_expect_counts(&r, 1, "1/0/0/0/0/0");
@@ -263,6 +267,32 @@ root_says_node_lost(void **state)
         rig_turn(&r, 1, "start 1@0#1 node-lost 1@0#1");
         assert_true(rig_saw(&r, "has occurred 2 times in this situation and limit was reached."));
         rig_expect_counts(&r, 1, "0/0/0/1/0/0");
+        rig_check_replay(&r);
+        rig_fini(&r);
+    }
+}
+
+/* A node that does not answer, or whose connection has just ended, is not taken again. */
+static void
+silent_node_is_left_out(void **state)
+{
+    (void)state;
+    for (int is_gone = 0; is_gone < 2; is_gone++) {
+        struct rig r;
+        start_task(&r, 3, (struct rig_job){0}, true); /* on 1, 2, 3; 4 is idle */
+        for (uint32_t w = 1; w <= 3; w++) {
+            rig_turn(&r, w, w == 1 ? "start 1@0" : "");
+        }
+        rig_schedule(&r);
+        if (is_gone) {
+            rig_gone(&r, 2);
+        }
+        rig_turn(&r, 1, "node-lost 1@0");
+        rig_schedule(&r);
+        rig_turn(&r, 3, "");
+        rig_clear(&r);
+        rig_schedule(&r);
+        assert_true(rig_saw(&r, "tasks-assigned worker=1 job=1 instance=1 ids=0 nodes=1,3,4\n"));
         rig_check_replay(&r);
         rig_fini(&r);
     }
@@ -430,7 +460,7 @@ main(void)
         cmocka_unit_test(nodes_join_and_leave), cmocka_unit_test(keys_by_pair),
         cmocka_unit_test(keys_of_instances),    cmocka_unit_test(lost_node_of_a_task),
         cmocka_unit_test(restarts_elsewhere),   cmocka_unit_test(root_says_node_lost),
-        cmocka_unit_test(member_comes_back),    cmocka_unit_test(loss_cut_in_half),
+        cmocka_unit_test(silent_node_is_left_out), cmocka_unit_test(member_comes_back),    cmocka_unit_test(loss_cut_in_half),
         cmocka_unit_test(late_commands_are_dropped),
         cmocka_unit_test(ranks_on_one_node),    cmocka_unit_test(nodes_must_have_it),
     };
