@@ -25,7 +25,7 @@ spelling(struct hq_buf *b, const struct hq_opt *opt)
         hq_buf_cstr(b, opt->name != NULL ? "      " : "  ");
     }
     optab_display(b, opt);
-    if ((opt->flags & HQ_OPT_REPEAT) != 0) {
+    if (!is_positional && (opt->flags & HQ_OPT_REPEAT) != 0) { /* a positional has its dots already */
         hq_buf_cstr(b, "...");
     }
 }
