@@ -54,35 +54,70 @@ hq_crc32c_table(uint32_t seed, const void *p, size_t len)
 #if defined(__x86_64__)
 
 #include <cpuid.h>
-#include <nmmintrin.h>
+#include <immintrin.h>
 #include <stdatomic.h>
 
-__attribute__((target("sse4.2"))) static uint32_t
-crc_sse42(uint32_t seed, const unsigned char *bytes, size_t len)
+/* The instruction takes three cycles, but one can begin in each: three lanes at a time, put together by the sum's being
+ * linear. A lane that n bytes follow counts times x^(8n); the product of two remainders is one x short, and the
+ * instruction adds x^32: hence x^(8n - 33). */
+#define LANE_BYTES 1024u
+#define BEHIND_1_LANE 0x170076faLL
+#define BEHIND_2_LANES 0xa51b6135LL
+
+__attribute__((target("sse4.2,pclmul"))) static uint32_t
+move_lane(uint32_t crc, long long factor)
 {
-    uint64_t crc = ~seed;
+    __m128i product = _mm_clmulepi64_si128(_mm_cvtsi32_si128((int)crc), _mm_cvtsi64_si128(factor), 0);
+    return (uint32_t)_mm_crc32_u64(0, (uint64_t)_mm_cvtsi128_si64(product));
+}
+
+static uint64_t
+word_at(const unsigned char *bytes)
+{
+    uint64_t word;
+    memcpy(&word, bytes, sizeof word);
+    return word;
+}
+
+__attribute__((target("sse4.2,pclmul"))) static uint32_t
+crc_lanes(uint32_t crc, const unsigned char *bytes)
+{
+    uint64_t a = crc, b = 0, c = 0;
+    for (size_t i = 0; i < LANE_BYTES; i += 8) {
+        a = _mm_crc32_u64(a, word_at(bytes + i));
+        b = _mm_crc32_u64(b, word_at(bytes + LANE_BYTES + i));
+        c = _mm_crc32_u64(c, word_at(bytes + 2 * LANE_BYTES + i));
+    }
+    return move_lane((uint32_t)a, BEHIND_2_LANES) ^ move_lane((uint32_t)b, BEHIND_1_LANE) ^ (uint32_t)c;
+}
+
+__attribute__((target("sse4.2,pclmul"))) static uint32_t
+crc_cpu(uint32_t seed, const unsigned char *bytes, size_t len)
+{
+    uint32_t crc = ~seed;
+    for (; len >= 3 * LANE_BYTES; bytes += 3 * LANE_BYTES, len -= 3 * LANE_BYTES) {
+        crc = crc_lanes(crc, bytes);
+    }
     for (; len >= 8; bytes += 8, len -= 8) {
-        uint64_t word;
-        memcpy(&word, bytes, sizeof word);
-        crc = _mm_crc32_u64(crc, word);
+        crc = (uint32_t)_mm_crc32_u64(crc, word_at(bytes));
     }
-    uint32_t rest = (uint32_t)crc;
     for (; len > 0; bytes++, len--) {
-        rest = _mm_crc32_u8(rest, *bytes);
+        crc = _mm_crc32_u8(crc, *bytes);
     }
-    return ~rest;
+    return ~crc;
 }
 
 /* Asked at the first sum, and only then: __builtin_cpu_supports brings a constructor that asks for everything in every program.
  * In a virtual machine each such question leaves it: 0.1 ms of the 0.4 that a short hq takes above an empty program. */
 static bool
-has_sse42(void)
+has_instructions(void)
 {
     static _Atomic int known; /* 0 = not asked yet, 1 = yes, 2 = no */
     int k = atomic_load_explicit(&known, memory_order_relaxed);
     if (k == 0) {
+        const unsigned want = bit_SSE4_2 | bit_PCLMUL;
         unsigned eax, ebx, ecx, edx;
-        k = __get_cpuid(1, &eax, &ebx, &ecx, &edx) != 0 && (ecx & bit_SSE4_2) != 0 ? 1 : 2;
+        k = __get_cpuid(1, &eax, &ebx, &ecx, &edx) != 0 && (ecx & want) == want ? 1 : 2;
         atomic_store_explicit(&known, k, memory_order_relaxed);
     }
     return k == 1;
@@ -91,7 +126,7 @@ has_sse42(void)
 uint32_t
 hq_crc32c(uint32_t seed, const void *p, size_t len)
 {
-    return has_sse42() ? crc_sse42(seed, p, len) : hq_crc32c_table(seed, p, len);
+    return has_instructions() ? crc_cpu(seed, p, len) : hq_crc32c_table(seed, p, len);
 }
 
 #else
