@@ -1,6 +1,11 @@
-/* empty.c - a program that does nothing: what starting any process costs here. */
+/* empty.c - a program that does nothing, or prints its argument: what starting any process costs here. */
+#include <string.h>
+#include <unistd.h>
+
 int
-main(void)
+main(int argc, char **argv)
 {
-    return 0;
+    size_t len = argc > 1 ? strlen(argv[1]) : 0;
+
+    return len > 0 && write(STDOUT_FILENO, argv[1], len) != (ssize_t)len;
 }

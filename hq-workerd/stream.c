@@ -77,12 +77,13 @@ move(struct stream *st, int channel)
     return n;
 }
 
+/* Of a task that has ended: until a read comes back short. What a process that it left behind writes later is nobody's. */
 static void
 drain(struct stream *st, int channel)
 {
     while (st->fds[channel] >= 0) {
         int n = move(st, channel);
-        if (n == 0 || n == -EAGAIN) {
+        if (n < (int)STREAM_READ_BYTES) {
             hq_fs_closep(&st->fds[channel]);
         }
     }
