@@ -39,10 +39,21 @@ hq_fs_closep(int *fd)
     errno = saved;
 }
 
+static int
+too_large(struct hq_err *err, size_t bytes_max)
+{
+    return hq_err_set(err, -EFBIG, "File is larger than %zu bytes", bytes_max);
+}
+
 int
 hq_fs_read_fd(struct hq_buf *ret, int fd, size_t bytes_max, struct hq_err *err)
 {
     size_t start = ret->len;
+    struct stat st;
+    if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_size > 0 && (uint64_t)st.st_size > bytes_max &&
+        lseek(fd, 0, SEEK_CUR) == 0) {
+        return too_large(err, bytes_max); /* at once, and without the memory */
+    }
     for (;;) {
         /* one byte beyond the bound tells a file that fits from one that does not */
         size_t room = bytes_max - (ret->len - start);
@@ -63,7 +74,7 @@ hq_fs_read_fd(struct hq_buf *ret, int fd, size_t bytes_max, struct hq_err *err)
         }
         if ((size_t)n > room) {
             ret->len = start;
-            return hq_err_set(err, -EFBIG, "File is larger than %zu bytes", bytes_max);
+            return too_large(err, bytes_max);
         }
         ret->len += (size_t)n;
     }

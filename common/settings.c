@@ -208,6 +208,7 @@ hq_settings_init(struct hq_settings *s, const struct hq_setting *rows, size_t co
 struct reader {
     struct hq_settings *s;
     const char *name;
+    struct hq_str text;
     yaml_parser_t parser;
     bool seen[HQ_SETTINGS_MAX];
     struct hq_err *err;
@@ -228,7 +229,14 @@ next_event(struct reader *r, yaml_event_t *event)
     const char *problem = r->parser.problem != NULL ? r->parser.problem : "out of memory";
     HQ_AUTO(hq_buf_fini) struct hq_buf text = HQ_BUF_INIT;
     hq_buf_printf(&text, "no valid YAML: %s", problem);
-    return fail(r, r->parser.problem_mark.line, text.ptr);
+    size_t line_ix = r->parser.problem_mark.line;
+    if (r->parser.error == YAML_READER_ERROR) { /* bytes that are no text: only their offset is told */
+        struct hq_str before = hq_str_sub(r->text, 0, r->parser.problem_offset);
+        for (size_t i = 0; i < before.len; i++) {
+            line_ix += before.ptr[i] == '\n';
+        }
+    }
+    return fail(r, line_ix, text.ptr);
 }
 
 static struct hq_str
@@ -329,7 +337,7 @@ take_event(struct reader *r, const yaml_event_t *event, enum place *place)
 int
 hq_settings_text(struct hq_settings *s, const char *name, struct hq_str text, struct hq_err *err)
 {
-    struct reader r = {.s = s, .name = name, .err = err};
+    struct reader r = {.s = s, .name = name, .text = text, .err = err};
     enum place place = PLACE_START;
     bool at_end = false;
     int rc = 0;

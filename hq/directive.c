@@ -119,6 +119,10 @@ directive_words(struct hq_strv *words, struct hq_str line, struct hq_arena *aren
 {
     struct reader r = {.line = line, .err = err};
     int rc = 0;
+    ptrdiff_t zero_at = hq_str_find_byte(line, '\0');
+    if (zero_at >= 0) { /* no option of the command line can hold one */
+        return hq_err_set(err, -EINVAL, "Parse error\nzero byte at character %td", zero_at);
+    }
     skip_separator(&r);
     while (rc == 0 && r.at < line.len) {
         rc = read_word(&r);

@@ -148,6 +148,12 @@ parse_failed(struct hq_err *err, const struct doc *d, const yaml_parser_t *p)
     if (is_marked) {
         at.line = (uint32_t)p->problem_mark.line + 1;
         at.column = (uint32_t)p->problem_mark.column + 1;
+    } else if (p->error == YAML_READER_ERROR) { /* bytes that are no text: only their offset is told */
+        for (size_t i = 0; i < HQ_MIN(p->problem_offset, d->text.len); i++) {
+            bool is_end = d->text.ptr[i] == '\n';
+            at.line += is_end;
+            at.column = is_end ? 1 : at.column + 1;
+        }
     }
     at.end_line = at.line;
     at.end_column = at.column + 1;

@@ -64,6 +64,21 @@ test_words(void **state)
     }
 }
 
+static void
+test_zero_byte(void **state)
+{
+    (void)state;
+    struct hq_arena arena;
+    hq_arena_init(&arena, 0);
+    struct hq_err err = {0};
+    struct hq_strv v = {0};
+    assert_int_equal(directive_words(&v, HQ_STR("--name=a\0b"), &arena, &err), -EINVAL);
+    assert_string_equal(err.text, "Parse error\nzero byte at character 8");
+    struct directives d = {0};
+    assert_int_equal(directive_scan(&d, HQ_STR("#HQ --name=\0\n"), &arena, &err), -EINVAL);
+    hq_arena_fini(&arena);
+}
+
 static const struct {
     struct hq_str text;
     const char *got; /* shebang | words */
@@ -120,7 +135,7 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_words),
+        cmocka_unit_test(test_words), cmocka_unit_test(test_zero_byte),
         cmocka_unit_test(test_scan),
         cmocka_unit_test(test_scan_refuses_bad_words),
     };

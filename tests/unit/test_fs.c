@@ -163,6 +163,13 @@ test_read_bounds(void **state)
     assert_string_equal(err.text, "No such file or directory (os error 2)");
     assert_int_equal(hq_fs_read(&b, dir, 10, &err), -EISDIR);
     assert_int_equal(hq_fs_read(&b, "/dev/zero", 100000, &err), -EFBIG);
+    /* huge ones are refused by their size: nothing of them is read */
+    int fd = hq_fs_open(path_of("f"), O_RDWR, 0, &err);
+    assert_int_equal(ftruncate(fd, (off_t)1 << 40), 0);
+    assert_int_equal(hq_fs_read_fd(&b, fd, (size_t)1 << 36, &err), -EFBIG);
+    assert_string_equal(err.text, "File is larger than 68719476736 bytes");
+    assert_int_equal(lseek(fd, 0, SEEK_CUR), 0);
+    hq_fs_closep(&fd);
     assert_int_equal(unlink(path_of("f")), 0);
 }
 

@@ -384,6 +384,8 @@ test_no_yaml(void **state)
         const char *error;
     } rows[] = {
         {"a: [1\n", "YAML parse error at line 2, column 1\n"},
+        {"task:\n- a\x01" "b\n", "YAML parse error at line 2, column 4\n"},
+        {"x: 1\n\n#\xff\n", "YAML parse error at line 3, column 2\n"},
         {"task: *x\n", "YAML parse error at line 1, column 7\n"},
         {"task: 1\ntask: 2\n", "YAML parse error at line 2, column 1\n  |\n2 | task: 2\n  | ^^^^\nduplicate key\n"},
         {"? [a]\n: 1\n", "YAML parse error at line 1, column 3\n  |\n1 | ? [a]\n  |   ^^^\na key has to be a scalar\n"},

@@ -179,6 +179,7 @@ test_refused(void **state)
         {{.ptr = "workers: 1\n\tname: x", .len = 19}, "f.yaml:2: no valid YAML: "},
         {{.ptr = "name: \0", .len = 7}, "f.yaml:1: no valid YAML: "},
         {{.ptr = "name: \xff", .len = 7}, "f.yaml:1: no valid YAML: "},
+        {{.ptr = "workers: 1\n\n#\xff\n", .len = 15}, "f.yaml:3: no valid YAML: "},
         {{.ptr = "{", .len = 1}, "f.yaml:"},
     };
     for (size_t i = 0; i < HQ_ARRAY_LEN(broken); i++) {
