@@ -185,6 +185,22 @@ conn_begin_ranks(struct step_conn *c, const struct launcher_task *t)
     return 0;
 }
 
+/* What hq-stepd says to us. The root's tells before it ends whether the task is to be started again. */
+static int
+conn_on_own_frame(struct step *st, const struct step_head *head, struct hq_str frame)
+{
+    HQ_AUTO(hq_arena_fini) struct hq_arena arena;
+    bool is_lost = false;
+    int rc = 0;
+
+    hq_arena_init(&arena, STEP_ARENA_BYTES);
+    if (head->what == STEP_MSG_ABORT) {
+        rc = step_msg_abort_is_lost(frame, &arena, &is_lost);
+        st->is_node_lost = st->is_node_lost || (is_lost && st->is_root);
+    }
+    return rc;
+}
+
 static int
 conn_on_ranks_frame(struct step_conn *c, struct hq_str frame)
 {
@@ -192,9 +208,11 @@ conn_on_ranks_frame(struct step_conn *c, struct hq_str frame)
     struct step_head head;
     int rc = step_msg_peek(frame, &head);
 
-    if (rc < 0 || head.from != st->desc->node_ix || head.to >= st->desc->node_count || head.to == head.from ||
-        head.what >= STEP_MSG_REXEC_OPEN) {
+    if (rc < 0 || head.from != st->desc->node_ix || head.to >= st->desc->node_count || head.what >= STEP_MSG_REXEC_OPEN) {
         return -EPROTO;
+    }
+    if (head.to == head.from) {
+        return conn_on_own_frame(st, &head, frame);
     }
     st->has_ranks_said = st->has_ranks_said || head.what == STEP_MSG_ENDED || head.what == STEP_MSG_ABORT;
     step_send(st, head.to, frame);
