@@ -12,6 +12,7 @@
 #define FLUSH_MS 500
 #define EXIT_TOLD 130 /* ended by SIGINT: nobody looks at it */
 #define ERROR_FILE_BYTES 2048u
+#define ECHO_MS 1000 /* an end this much later may be what an MPI library gave up for */
 
 static double
 seconds(hq_ms ms)
@@ -37,9 +38,15 @@ host_node_of(const struct host *h, uint32_t rank)
 
 /* ---- failures */
 
+/* The first failure in time, but an echo comes behind what it may be the echo of. */
 static bool
 is_earlier(const struct host_failure *a, const struct host_failure *b)
 {
+    hq_wall_ms apart_ms = a->at_ms < b->at_ms ? b->at_ms - a->at_ms : a->at_ms - b->at_ms;
+
+    if (a->is_echo != b->is_echo && apart_ms < ECHO_MS) {
+        return b->is_echo;
+    }
     return a->at_ms != b->at_ms ? a->at_ms < b->at_ms : a->rank < b->rank;
 }
 
@@ -123,10 +130,11 @@ host_fail_rank(struct host *h, uint32_t rank, int exit_code, int sig, const char
 {
     struct host_failure why = {
         .is_set = true,
+        .is_echo = exit_code > UINT8_MAX,
         .at_ms = hq_clock_wall_ms(),
         .rank = rank,
         .node = h->self,
-        .exit_code = exit_code,
+        .exit_code = exit_code & UINT8_MAX,
         .signal = (uint32_t)sig,
     };
 
@@ -152,6 +160,9 @@ host_end_all(struct host *h)
         return;
     }
     h->is_ending = true;
+    for (uint32_t i = 0; h->ranks != NULL && i < h->local_count; i++) {
+        h->local[i].is_own_end = h->local[i].is_started && !h->local[i].has_ended && ranks_has_ended(h->ranks, i);
+    }
     if (h->ranks != NULL && ranks_running(h->ranks) > 0) {
         ranks_signal(h->ranks, SIGTERM);
         ranks_signal(h->ranks, SIGCONT); /* a stopped one would not hear it */
@@ -396,6 +407,20 @@ host_init(struct host *h, struct ev_loop *loop, char *const *argv)
     ev_signal_start(loop, &h->on_term);
 }
 
+/* What lies outside the process. The rest goes with it: threads of libpmix still run. */
+static void
+end_process(struct host *h)
+{
+    if (h->link != NULL) {
+        uplink_flush(h->link, FLUSH_MS);
+    }
+    if (h->has_start && host_is_root(h)) {
+        sink_fini(&h->sinks[0]);
+        sink_fini(&h->sinks[1]);
+    }
+    host_clean(h);
+}
+
 int
 host_run(char *const *argv)
 {
@@ -416,17 +441,6 @@ host_run(char *const *argv)
     } else {
         ev_run(loop, 0);
     }
-    if (h.link != NULL) {
-        uplink_flush(h.link, FLUSH_MS);
-    }
-    host_clean(&h);
-    if (h.has_start && host_is_root(&h)) {
-        sink_fini(&h.sinks[0]);
-        sink_fini(&h.sinks[1]);
-    }
-    uplink_destroy(h.link);
-    hq_buf_fini(&h.first.text);
-    hq_arena_fini(&h.arena);
-    ev_loop_destroy(loop);
-    return h.exit_code;
+    end_process(&h);
+    _exit(h.exit_code);
 }

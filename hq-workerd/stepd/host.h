@@ -17,7 +17,7 @@
 #define HOST_END_MS 1500
 #define HOST_CLOSED_MS 300 /* a rank that closed its PMI socket is about to end, or is broken */
 
-/* `argv` is the ranks' program. Returns the exit status. */
+/* `argv` is the ranks' program. Comes back only when it cannot even begin. */
 int host_run(char *const *argv);
 
 #endif

@@ -199,10 +199,9 @@ static void
 on_abort(struct host *h, uint32_t rank, int status)
 {
     HQ_AUTO(hq_buf_fini) struct hq_buf text = HQ_BUF_INIT;
-    int code = status & 0xff;
-
     hq_buf_printf(&text, "MPI_Abort was called with error code %d.", status);
-    host_fail_rank(h, rank, code == 0 ? 1 : code, 0, text.ptr); /* an abort is never a success */
+    /* An abort is never a success. Beyond a byte: an error of the library, not a user's status. */
+    host_fail_rank(h, rank, (status & UINT8_MAX) == 0 ? status + 1 : status, 0, text.ptr);
     host_look(h);
 }
 

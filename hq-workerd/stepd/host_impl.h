@@ -27,6 +27,7 @@
 struct host_rank {
     bool is_started, is_wired, is_finalized, has_ended;
     bool is_closed; /* its PMI socket, in between */
+    bool is_own_end; /* it had ended before we told all to end */
 };
 
 struct host_failure {
@@ -35,6 +36,7 @@ struct host_failure {
     uint32_t rank, node; /* HOST_NO_RANK: of the node as a whole */
     int32_t exit_code;
     uint32_t signal;
+    bool is_echo; /* an MPI library gave up: most often because of another rank's end, which may be reported later */
     struct hq_buf text;
 };
 
@@ -108,7 +110,7 @@ uint32_t host_node_of(const struct host *h, uint32_t rank);
 HQ_MUST_CHECK int host_read_start(struct host *h, const Hq__StepStart *start, struct hq_err *err);
 HQ_MUST_CHECK int host_prepare(struct host *h, const Hq__StepStart *start, struct hq_err *err); /* servers listen */
 HQ_MUST_CHECK int host_launch(struct host *h, struct hq_err *err);
-void host_clean(struct host *h); /* servers and files away */
+void host_clean(struct host *h); /* what would outlive the process */
 
 /* host_msg.c */
 void host_on_message(void *ctx, const Hq__StepMsg *msg);

@@ -103,7 +103,7 @@ on_rank_end(void *ctx, uint32_t local, struct rank_end end)
         pmix_host_drain(h->pmix); /* what it said before it ended */
     }
     h->local[local].has_ended = true;
-    if (!h->is_ending) {
+    if (!h->is_ending || h->local[local].is_own_end) {
         judge_end(h, local, end);
     }
     host_look(h);

@@ -64,6 +64,7 @@ failure_out(const struct host_failure *f)
     out.node = f->node;
     out.exit_code = f->exit_code;
     out.signal = f->signal;
+    out.is_echo = f->is_echo;
     out.text = bytes_of(hq_buf_view(&f->text));
     return out;
 }
@@ -81,6 +82,7 @@ host_read_failure(const Hq__StepFailure *f, struct host_failure *ret)
         .node = f->node,
         .exit_code = f->exit_code,
         .signal = f->signal,
+        .is_echo = f->is_echo,
     };
     hq_buf_str(&ret->text, hq_str_sub(str_of(&f->text), 0, HQ_ERROR_TEXT_BYTES_MAX));
     return true;

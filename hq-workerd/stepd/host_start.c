@@ -263,12 +263,8 @@ host_clean(struct host *h)
     }
     ranks_destroy(h->ranks);
     pmi1_host_destroy(h->pmi1);
-    pmix_host_destroy(h->pmix);
     fence_destroy(h->fences);
     rankmap_fini(&h->map);
-    if (h->has_topology) {
-        hwloc_topology_destroy(h->topology);
-    }
     if (h->dir != NULL) {
         (void)nftw(h->dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
     }

@@ -20,7 +20,6 @@ struct pmix_host {
     void *ctx;
     pmix_nspace_t nspace;
     uint32_t rank_count;
-    bool is_open;
 };
 
 enum call_kind {
@@ -309,7 +308,7 @@ server_module(void)
 }
 
 static int
-server_open(struct pmix_host *h, const struct pmix_host_conf *conf, struct hq_err *err)
+server_open(const struct pmix_host_conf *conf, struct hq_err *err)
 {
     struct pmix_list l = {0};
     pmix_topology_t topology = {.source = hq_xstrdup("hwloc"), .topology = conf->topology};
@@ -332,7 +331,6 @@ server_open(struct pmix_host *h, const struct pmix_host_conf *conf, struct hq_er
     if (status != PMIX_SUCCESS) {
         return pmix_info_error(err, "Cannot start the PMIx server", status);
     }
-    h->is_open = true;
     pmix_status_t code = PMIX_ERR_LOST_CONNECTION;
     (void)PMIx_Register_event_handler(&code, 1, NULL, 0, on_lost_thr, NULL, NULL); /* else such a rank is not noticed */
     return 0;
@@ -381,30 +379,16 @@ pmix_host_create(struct pmix_host **ret, struct ev_loop *loop, const struct pmix
     int rc = hq_bridge_create(&h->bridge, loop, BRIDGE_ITEMS, call_drop, err);
     if (rc == 0) {
         (void)the_host(h);
-        rc = server_open(h, conf, err);
+        rc = server_open(conf, err);
     }
     if (rc == 0) {
         rc = server_register(h, conf, err);
     }
     if (rc < 0) {
-        pmix_host_destroy(h);
-        return rc;
+        return rc; /* the library may have begun to call: nothing of it goes before the process */
     }
     *ret = h;
     return 0;
-}
-
-void
-pmix_host_destroy(struct pmix_host *h)
-{
-    if (h == NULL) {
-        return;
-    }
-    if (h->is_open) {
-        (void)PMIx_server_finalize(); /* ends its threads; nothing can be done about a failure */
-    }
-    hq_bridge_destroy(h->bridge);
-    free(h);
 }
 
 int

@@ -46,10 +46,10 @@ struct pmix_host_conf {
     void *topology;            /* hwloc's */
 };
 
+/* Lives until the process ends: the library's own end may wait for ever for a rank that was killed in its handshake (seen
+ * with 4.2.2), and its threads may call until then. The loop must live as long. */
 HQ_MUST_CHECK int pmix_host_create(struct pmix_host **ret, struct ev_loop *loop, const struct pmix_host_conf *conf,
                                    const struct pmix_ops *ops, void *ctx, struct hq_err *err);
-/* No rank may run any more. NULL is fine. */
-void pmix_host_destroy(struct pmix_host *h);
 /* Variables that a rank of this node needs: heap vector of heap strings, NULL-terminated; pmix_host_env_free. */
 HQ_MUST_CHECK int pmix_host_env(struct pmix_host *h, uint32_t rank, char ***ret, struct hq_err *err);
 void pmix_host_env_free(char **env);
