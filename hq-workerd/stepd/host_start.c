@@ -96,7 +96,8 @@ load_topology(struct host *h, struct hq_err *err)
     return hwloc_topology_load(h->topology) < 0 ? hq_err_set(err, -EIO, "Cannot read the machine's topology") : 0;
 }
 
-/* Granted cpus; without any (whole nodes) all that we may use. */
+/* Granted cpus; without any (whole nodes) all that we may use. A worker may have been told of more cpus than its machine
+ * has: such ranks share what there is. */
 static int
 map_ranks(struct host *h, const Hq__StepStart *start, struct hq_err *err)
 {
@@ -111,13 +112,19 @@ map_ranks(struct host *h, const Hq__StepStart *start, struct hq_err *err)
     if (start->n_cpus == 0) {
         hwloc_bitmap_copy(allowed, mine);
     }
+    int granted = hwloc_bitmap_weight(allowed);
     hwloc_bitmap_and(allowed, allowed, hwloc_topology_get_topology_cpuset(h->topology));
+    uint64_t wanted = (uint64_t)HQ_MAX(start->mpi->cpus_per_rank, 1u) * h->local_count;
+    bool is_invented = hwloc_bitmap_weight(allowed) < granted && wanted <= (uint64_t)granted;
+    if (is_invented && hwloc_bitmap_iszero(allowed)) {
+        hwloc_bitmap_and(allowed, mine, hwloc_topology_get_topology_cpuset(h->topology));
+    }
     struct rankmap_conf conf = {
         .topology = h->topology,
         .allowed = allowed,
         .rank_count = h->local_count,
         .cpus_per_rank = start->mpi->cpus_per_rank,
-        .can_share = start->mpi->oversubscribe,
+        .can_share = start->mpi->oversubscribe || is_invented,
     };
     int rc = rankmap_make(&h->map, &conf, err);
     hwloc_bitmap_free(mine);
