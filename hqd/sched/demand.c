@@ -183,7 +183,7 @@ plan_levels(struct pass *p)
         while (end < core->active_count && core->active[end]->priority == core->active[i]->priority) {
             end++;
         }
-        plan_level(p, i, end);
+        plan_level(p, i, i, end);
         if (end < core->active_count) {
             plan_hold(p, i, end);
         }

@@ -221,6 +221,7 @@ plan(struct pass *p)
         core->active[i]->left = core->active[i]->ready;
     }
     uint32_t last = plan_shrink(p, 0, core->active_count);
+    uint32_t above = 0;
     for (uint32_t i = 0; i < last;) {
         uint32_t before = core->active_count;
         uint32_t end = i + 1;
@@ -230,8 +231,12 @@ plan(struct pass *p)
         gang_level(p, i, end);
         uint32_t gone = before - core->active_count;
         end -= gone;
-        plan_level(p, i, end);
-        last = plan_shrink(p, end, last - HQ_MIN(gone, last));
+        plan_level(p, above, i, end);
+        above = plan_movable(p, above, i, end);
+        last -= HQ_MIN(gone, last);
+        if (above == end) { /* else what fits nowhere may fit when tasks of this level move */
+            last = plan_shrink(p, end, last);
+        }
         if (end < last) {
             plan_hold(p, i, end);
         }

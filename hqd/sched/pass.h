@@ -21,7 +21,7 @@ struct pass {
 };
 
 /* Steps of search that a pass may make where several classes compete: half a millisecond. */
-#define PASS_NODES_MAX 12000u
+#define PASS_NODES_MAX 8000u
 
 void pass_run(struct ctx *ctx);
 /* May get single-node tasks in this pass. */

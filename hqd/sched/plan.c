@@ -138,17 +138,17 @@ any_left(const struct pass *p, uint32_t from, uint32_t to)
 }
 
 void
-plan_level(struct pass *p, uint32_t from, uint32_t to)
+plan_level(struct pass *p, uint32_t above, uint32_t from, uint32_t to)
 {
     if (!any_left(p, from, to)) {
         return;
     }
-    struct cls *only = only_class(p, from, to);
+    struct cls *only = above == from ? only_class(p, from, to) : NULL;
     if (only == NULL && p->free_sum == NULL) {
         add_up_free(p);
     }
     if (only == NULL) {
-        level_plan(p, from, to);
+        level_plan(p, above, from, to);
     }
     for (size_t i = 0; i < p->worker_count; i++) {
         struct worker *w = p->workers[i];
@@ -167,6 +167,17 @@ plan_level(struct pass *p, uint32_t from, uint32_t to)
             return;
         }
     }
+}
+
+uint32_t
+plan_movable(const struct pass *p, uint32_t above, uint32_t from, uint32_t to)
+{
+    for (uint32_t i = from; i < to; i++) {
+        if (p->core->active[i]->left > 0 || p->core->active[i]->is_gang) {
+            return to; /* something is held for it */
+        }
+    }
+    return above < from && p->core->active[above]->priority != p->core->active[from - 1]->priority ? from : above;
 }
 
 /* ---- holding back. On a worker that could run k tasks of a class when empty, the class may come to use k times its

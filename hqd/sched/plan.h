@@ -7,8 +7,10 @@
 
 #include "hqd/sched/pass.h"
 
-/* Classes of one priority: active[from .. to). */
-void plan_level(struct pass *p, uint32_t from, uint32_t to);
+/* Classes of one priority: active[from .. to); above: see level_plan. */
+void plan_level(struct pass *p, uint32_t above, uint32_t from, uint32_t to);
+/* Where the levels begin that the one behind active[from .. to) may move: `above` or later. */
+uint32_t plan_movable(const struct pass *p, uint32_t above, uint32_t from, uint32_t to);
 /* How many more tasks of it fit what is planned to be free. */
 uint32_t plan_fits(const struct pass *p, const struct worker *w, const struct cls *cls, uint32_t variant);
 void plan_place(struct worker *w, struct cls *cls, uint32_t variant, uint32_t n);

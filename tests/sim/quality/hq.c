@@ -7,6 +7,7 @@
 #include "hqd/core/state.h"
 
 #include <stdio.h>
+#include <time.h>
 
 #define FILLER_PRIORITY 1000
 
@@ -139,7 +140,15 @@ read_plan(const struct rig *r, const struct mix *m, uint32_t first_class, struct
     }
 }
 
-void
+static double
+now_us(void)
+{
+    struct timespec t;
+    (void)clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+    return (double)t.tv_sec * 1e6 + (double)t.tv_nsec / 1e3;
+}
+
+double
 mix_solve_hq(const struct mix *m, struct mix_plan *ret)
 {
     struct rig r = {.now = {.mono_ms = 1000, .wall_ms = 1700000000000}};
@@ -160,8 +169,11 @@ mix_solve_hq(const struct mix *m, struct mix_plan *ret)
     for (uint32_t c = 0; c < m->class_count; c++) {
         submit_class(&r, &m->classes[c]);
     }
+    double begin_us = now_us();
     schedule(&r);
+    double spent_us = now_us() - begin_us;
     read_plan(&r, m, first_class, ret);
     core_destroy(r.core);
     effects_fini(&r.fx);
+    return spent_us;
 }

@@ -37,6 +37,8 @@ struct row {
     uint32_t inexact; /* the bound of the solver stands for the optimum */
     uint32_t skipped; /* nothing can run, or the upper level can't be placed whole */
     uint32_t wrong;
+    double pass_us_sum;
+    double pass_us_max;
 };
 
 static void
@@ -50,19 +52,55 @@ note(struct gaps *g, double percent, uint64_t seed)
     g->count++;
 }
 
-/* In percent of the best. In a mix of two levels the upper one can be placed whole: who doesn't is judged by that. */
+/* Of two levels the upper one can be placed whole. */
 static double
-gap(const struct mix *m, const struct mix_plan *p, double best, bool is_levels)
+value_above(const struct mix *m)
 {
-    double above = 0;
-    for (uint32_t c = 0; is_levels && c < m->class_count; c++) {
-        above += m->classes[c].priority > 0 ? m->classes[c].count * mix_value(m, 0, &m->classes[c].variants[0]) : 0;
+    double sum = 0;
+    for (uint32_t c = 0; c < m->class_count; c++) {
+        sum += m->classes[c].priority > 0 ? m->classes[c].count * mix_value(m, 0, &m->classes[c].variants[0]) : 0;
     }
+    return sum;
+}
+
+/* In percent of the best of both levels; who doesn't place the upper one whole is judged by that alone. */
+static double
+gap(const struct mix *m, const struct mix_plan *p, double best)
+{
+    double above = value_above(m);
     double lost = above > 0 ? 1 - mix_plan_value(m, p, 1) / above : 0;
     if (lost > 1e-9) {
         return 100 * lost;
     }
-    return 100 * (1 - mix_plan_value(m, p, 0) / best);
+    return 100 * (1 - (above + mix_plan_value(m, p, 0)) / (above + best));
+}
+
+static void
+print_mix(const struct mix *m, const struct mix_plan *p)
+{
+    for (uint32_t c = 0; c < m->class_count; c++) {
+        (void)printf("  class %u: %u tasks, priority %d", c, m->classes[c].count, m->classes[c].priority);
+        for (uint32_t v = 0; v < m->classes[c].variant_count; v++) {
+            const struct mix_variant *k = &m->classes[c].variants[v];
+            (void)printf(" [%g %g %g w%g t%lld]", (double)k->amount[0] / 10000, (double)k->amount[1] / 10000,
+                         (double)k->amount[2] / 10000, (double)k->weight / 10000, (long long)k->min_time_ms);
+        }
+        (void)printf("\n");
+    }
+    for (uint32_t w = 0; w < m->worker_count; w++) {
+        const struct mix_worker *k = &m->workers[w];
+        (void)printf("  worker %u: free %g %g %g of %g %g %g life %lld:", w, (double)k->free[0] / 10000,
+                     (double)k->free[1] / 10000, (double)k->free[2] / 10000, (double)k->total[0] / 10000,
+                     (double)k->total[1] / 10000, (double)k->total[2] / 10000, (long long)k->life_ms);
+        for (uint32_t c = 0; c < m->class_count; c++) {
+            for (uint32_t v = 0; v < m->classes[c].variant_count; v++) {
+                if (p->n[w][c][v] > 0) {
+                    (void)printf(" %ux%u.%u", p->n[w][c][v], c, v);
+                }
+            }
+        }
+        (void)printf("\n");
+    }
 }
 
 static void
@@ -75,29 +113,32 @@ try_seed(const struct conf *conf, enum mix_family family, uint64_t seed, struct 
     double best = 0;
     mix_make(&m, family, seed);
     bool is_exact = mix_solve_exact(&m, 0, is_levels, conf->limit_ms, &best);
-    if (best <= 0) {
+    if (best <= 1e-9) {
         row->skipped++;
         return;
     }
     row->inexact += !is_exact;
-    mix_solve_hq(&m, &ours);
+    double spent_us = mix_solve_hq(&m, &ours);
+    row->pass_us_sum += spent_us;
+    row->pass_us_max = HQ_MAX(row->pass_us_max, spent_us);
     mix_solve_first_fit(&m, &simple);
     const char *wrong = mix_plan_check(&m, &ours);
     if (wrong != NULL) {
         (void)printf("%s seed %llu: %s\n", mix_family_name(family), (unsigned long long)seed, wrong);
         row->wrong++;
     }
-    double percent = gap(&m, &ours, best, is_levels);
+    double percent = gap(&m, &ours, best);
     if (is_exact && percent < -0.02) {
         (void)printf("%s seed %llu: better than the best\n", mix_family_name(family), (unsigned long long)seed);
         row->wrong++;
     }
     note(&row->hq, HQ_MAX(percent, 0.0), seed);
-    note(&row->first_fit, gap(&m, &simple, best, is_levels), seed);
+    note(&row->first_fit, gap(&m, &simple, best), seed);
     if (conf->is_verbose) {
         (void)printf("%s seed %llu: workers=%u classes=%u best=%.4f%s hq=-%.2f%% first-fit=-%.2f%%\n",
                      mix_family_name(family), (unsigned long long)seed, m.worker_count, m.class_count, best,
-                     is_exact ? "" : " (bound)", percent, gap(&m, &simple, best, is_levels));
+                     is_exact ? "" : " (bound)", percent, gap(&m, &simple, best));
+        print_mix(&m, &ours);
     }
 }
 
@@ -108,8 +149,9 @@ print_row(const char *name, const struct row *r)
     double first_fit = r->hq.count == 0 ? 0 : r->first_fit.sum / r->first_fit.count;
     bool is_good = r->wrong == 0 && r->hq.count > 0 && mean <= MEAN_PERCENT_MAX && r->hq.worst <= WORST_PERCENT_MAX &&
                    first_fit >= FIRST_FIT_PERCENT_MIN;
-    (void)printf("| %s | %u | %.2f %% | %.2f %% | %llu | %.2f %% | %.2f %% | %u | %s |\n", name, r->hq.count, mean,
+    (void)printf("| %s | %u | %.2f %% | %.2f %% | %llu | %.2f %% | %.2f %% | %u | %.0f us | %.0f us | %s |\n", name, r->hq.count, mean,
                  r->hq.worst, (unsigned long long)r->hq.worst_seed, first_fit, r->first_fit.worst, r->inexact,
+                 r->hq.count == 0 ? 0 : r->pass_us_sum / r->hq.count, r->pass_us_max,
                  is_good ? "yes" : "NO");
     return is_good;
 }
@@ -128,6 +170,8 @@ add_row(struct row *sum, const struct row *r)
     sum->first_fit.count += r->first_fit.count;
     sum->inexact += r->inexact;
     sum->wrong += r->wrong;
+    sum->pass_us_sum += r->pass_us_sum;
+    sum->pass_us_max = HQ_MAX(sum->pass_us_max, r->pass_us_max);
 }
 
 static int
@@ -138,8 +182,8 @@ run(const struct conf *conf)
     (void)printf("# Quality of plans\n\nBelow the exact optimum of the objective, in percent; seeds %llu to %llu of each "
                  "family.\n\n",
                  (unsigned long long)conf->first, (unsigned long long)(conf->first + conf->seeds - 1));
-    (void)printf("| mixes | number | mean | worst | its seed | first-fit: mean | worst | bound for optimum | met |\n"
-                 "|---|---:|---:|---:|---:|---:|---:|---:|---|\n");
+    (void)printf("| mixes | number | mean | worst | its seed | first-fit: mean | worst | bound for optimum | pass: mean | longest | met |\n"
+                 "|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---|\n");
     for (int f = 0; f < MIX_FAMILIES; f++) {
         struct row row = {0};
         uint32_t seeds = f == MIX_LARGE ? HQ_MAX(conf->seeds / 10, 1u) : conf->seeds;

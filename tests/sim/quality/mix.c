@@ -46,7 +46,7 @@ make_variant(struct mix_variant *v, struct hq_rng *rng, enum mix_family family)
     v->amount[0] = 10000 * hq_rng_between(rng, 1, hq_rng_below(rng, 2) == 0 ? 4 : 9);
     bool is_plain = family == MIX_CPUS || family == MIX_WEIGHTS;
     if (is_plain) {
-        v->amount[0] = 10000 * hq_rng_between(rng, 3, 9);
+        v->amount[0] = 5000 * hq_rng_between(rng, 5, 18);
     } else if (hq_rng_below(rng, 2) == 0) {
         v->amount[1] = hq_rng_below(rng, 2) == 0 ? 10000 * hq_rng_between(rng, 1, 3) : 2500 * hq_rng_between(rng, 1, 7);
     }

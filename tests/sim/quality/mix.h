@@ -74,8 +74,8 @@ double mix_plan_value(const struct mix *m, const struct mix_plan *p, int32_t pri
 const char *mix_plan_check(const struct mix *m, const struct mix_plan *p);
 
 /* ---- who solves it */
-/* The product: a real core, one pass. */
-void mix_solve_hq(const struct mix *m, struct mix_plan *ret);
+/* The product: a real core, one pass; its CPU time in us. */
+double mix_solve_hq(const struct mix *m, struct mix_plan *ret);
 /* Tasks by priority and age, each on the first worker that has room. */
 void mix_solve_first_fit(const struct mix *m, struct mix_plan *ret);
 /* The best that can be had of that priority when classes above it keep `above` tasks (NULL = all that they have are
