@@ -65,6 +65,9 @@ prepare_mpi_env(struct image *im, const struct prepare_conf *conf, struct hq_are
     add_unless_set(im, arena, "OMPI_MCA_plm_rsh_no_tree_spawn", "1"); /* only the root has the tasks's socket */
     add_unless_set(im, arena, "PRTE_MCA_plm_ssh_agent", agent);
     add_unless_set(im, arena, "PRTE_MCA_plm_ssh_no_tree_spawn", "1");
+    /* Who asks for N nodes wants ranks on all of them; Open MPI would fill the first one first. Hydra goes round anyway. */
+    add_unless_set(im, arena, "OMPI_MCA_rmaps_base_mapping_policy", "node");
+    add_unless_set(im, arena, "PRTE_MCA_rmaps_default_mapping_policy", "node");
     if (image_has(im, "SLURM_JOB_ID")) { /* else they would take the nodes of the allocation, and srun */
         add_unless_set(im, arena, "OMPI_MCA_plm", "rsh");
         add_unless_set(im, arena, "OMPI_MCA_ras", "^slurm");

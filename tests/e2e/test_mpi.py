@@ -218,6 +218,6 @@ def test_remote_start(nodes):
 
 
 def test_own_settings_stay(nodes):
-    job = nodes.submit("--wait", "--nodes=2", "--env=OMPI_MCA_plm_rsh_agent=mine", "--env=HYDRA_HOST_FILE=own", "sh", "-c",
-                       'echo $OMPI_MCA_plm_rsh_agent $HYDRA_HOST_FILE; test "$OMPI_MCA_orte_default_hostfile" = "$HQ_NODE_FILE" && echo same')
-    assert nodes.read(f"job-{job}/0.stdout").splitlines() == ["mine own", "same"]
+    job = nodes.submit("--wait", "--nodes=2", "--env=OMPI_MCA_plm_rsh_agent=mine", "--env=HYDRA_HOST_FILE=own", "--env=OMPI_MCA_rmaps_base_mapping_policy=slot", "sh", "-c",
+                       'echo $OMPI_MCA_plm_rsh_agent $HYDRA_HOST_FILE $OMPI_MCA_rmaps_base_mapping_policy $PRTE_MCA_rmaps_default_mapping_policy; test "$OMPI_MCA_orte_default_hostfile" = "$HQ_NODE_FILE" && echo same')
+    assert nodes.read(f"job-{job}/0.stdout").splitlines() == ["mine own slot node", "same"]
