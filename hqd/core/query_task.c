@@ -10,7 +10,9 @@
 #define ROW_IDS_BYTES 6u
 #define ERROR_BYTES 2400u
 #define NOT_FOUND_MAX 1000u
-#define ROWS_MAX 65536u /* of one page, however small the rows */
+/* Of one page, however small the rows: others wait for it, some 1.5 ms. */
+#define ROWS_MAX 16384u
+#define ROWS_IDS_MAX 65536u
 
 struct page_out {
     const struct core *core;
@@ -142,7 +144,8 @@ take_task(struct page_out *o, hq_task_ix id, uint32_t pos)
     if (o->args->state_mask != 0 && (o->args->state_mask & 1u << task_state_word(state)) == 0) {
         return false;
     }
-    if (o->ret->count > 0 && (o->bytes > o->args->bytes_max || o->ret->count >= ROWS_MAX)) {
+    size_t rows_max = o->args->ids_only ? ROWS_IDS_MAX : ROWS_MAX;
+    if (o->ret->count > 0 && (o->bytes > o->args->bytes_max || o->ret->count >= rows_max)) {
         o->ret->has_more = true;
         return true;
     }
