@@ -473,7 +473,8 @@ take_back(struct pass *p, uint32_t above, uint32_t from, struct had_list *ret)
     int32_t own = p->core->active[from]->priority;
     for (size_t i = 0; i < p->worker_count; i++) {
         struct worker *w = p->workers[i];
-        for (uint32_t k = 0; k < w->use_count; k++) {
+        /* One that was reserved meanwhile keeps what it has. */
+        for (uint32_t k = 0; pass_is_open(w) && k < w->use_count; k++) {
             struct worker_use *use = &w->uses[k];
             if (use->planned == 0 || use->cls->priority > highest || use->cls->priority <= own) {
                 continue;
