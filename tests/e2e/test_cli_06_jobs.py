@@ -264,3 +264,16 @@ def test_wait_without_close(cluster):
     assert waiter.running()
     cluster.hq("job", "close", "1")
     assert waiter.wait() == 0 and waiter.out() == ""
+
+
+def test_progress_counts_tasks_that_come_later(cluster):
+    """The reference fixed the total when it began."""
+    cluster.hq("job", "open")
+    cluster.submit("--job=1", "--cpus=64", "true")
+    follower = cluster.spawn_hq("job", "progress", "1")
+    follower.wait_for_out("0/1 jobs, 0/1 tasks")
+    cluster.submit("--job=1", "--array=5-7", "true")
+    follower.wait_for_out("0/1 jobs, 3/4 tasks 3 FINISHED")
+    cluster.hq("job", "cancel", "1")
+    cluster.hq("job", "close", "1")
+    assert follower.wait() == 0 and "1/1 jobs, 4/4 tasks 3 FINISHED 1 CANCELED" in follower.out()

@@ -123,6 +123,9 @@ def test_queue_states(server):
     server.env["PATH"] = str(server.bin)
     server.hq("alloc", "add", "slurm", "-t", "1h", "-b", "1", "-m", "1", "-n", "q", "--cpus=1", "--no-dry-run")
     assert "INFO Allocation queue 1 successfully paused" in server.hq("alloc", "pause", "1").err and server.json("alloc", "list")[0]["state"] == "Paused"
+    server.server.kill()
+    server.server = server.start_server()
+    assert server.json("alloc", "list")[0]["state"] == "Paused"  # the reference forgets it
     assert "INFO Allocation queue 1 successfully resumed" in server.hq("alloc", "resume", "1").err and server.json("alloc", "list")[0]["state"] == "Active"
     assert server.json("alloc", "info", "1", "--filter=queued") == []
     assert "INFO Allocation queue 1 successfully removed" in server.hq("alloc", "remove", "1", "--force").err and server.json("alloc", "list") == []
