@@ -31,6 +31,8 @@
 #define PEER_DIAL_MS 10000      /* until the first link is there: the other node may hear of the task later than we */
 #define PEER_ATTEMPT_MS 1500    /* one address */
 #define PEER_NAME_MS 300        /* for the name of the host; then its addresses are tried */
+#define PEER_NAMES_MAX 16u      /* looked up at once; more nodes are called by their addresses */
+#define PEER_SLOW_MS 60000      /* after a name that took too long: so long only addresses, where there are any */
 #define PEER_RETRY_MS 100       /* between two rounds over the addresses */
 #define PEER_STRANGERS_MAX 128u /* beyond, the oldest is closed */
 #define PEER_STRANGER_MS 5000

@@ -16,6 +16,7 @@ dial_release(struct peer *peer)
 {
     struct dial *d = &peer->dial;
 
+    peer->peers->name_count -= d->resolve != NULL;
     hq_resolve_drop(d->resolve);
     d->resolve = NULL;
     if (d->fd >= 0) {
@@ -135,6 +136,7 @@ void
 dial_begin(struct peer *peer)
 {
     struct dial *d = &peer->dial;
+    struct peers *p = peer->peers;
     const struct step_node *n = peer->conf.node;
     struct hq_addrs addrs;
 
@@ -147,13 +149,19 @@ dial_begin(struct peer *peer)
         dial_add_numbers(peer);
         return;
     }
+    if (n->address_count > 0 && (p->name_count >= PEER_NAMES_MAX || d->begin_ms < p->names_again_ms)) {
+        dial_add_numbers(peer);
+        return;
+    }
     dial_set(peer, DIAL_NAMING);
-    int rc = hq_resolve_start(&d->resolve, peer->peers->conf.loop, n->host.ptr, n->port, on_name, peer);
+    int rc = hq_resolve_start(&d->resolve, p->conf.loop, n->host.ptr, n->port, on_name, peer);
     if (rc < 0) {
         d->resolve = NULL;
         d->error = rc;
         dial_add_numbers(peer);
+        return;
     }
+    p->name_count++;
 }
 
 void
@@ -178,6 +186,7 @@ dial_on_time(struct peer *peer, hq_ms now_ms)
         break;
     case DIAL_NAMING:
         if (age_ms >= PEER_NAME_MS) {
+            peer->peers->names_again_ms = now_ms + PEER_SLOW_MS;
             dial_release(peer);
             dial_add_numbers(peer);
         }

@@ -78,6 +78,8 @@ struct peers {
     ev_timer tick;
     hq_ms ticked_ms;
     struct peer *first;
+    uint32_t name_count;   /* being looked up; each is a thread, which may last longer than our patience */
+    hq_ms names_again_ms;  /* the resolver is slow until then */
     struct wire *strangers;
     uint32_t stranger_count;
     bool is_expecting;
