@@ -180,9 +180,14 @@ void hq_optab_help(const struct hq_optab *tab, const struct hq_command *cmd, con
 void hq_optab_usage(const struct hq_command *cmd, const char *path, struct hq_buf *out); /* "hq job list [OPTIONS]" */
 /* shell: "bash", "zsh" or "fish"; false for others. */
 bool hq_optab_completion(const struct hq_optab *tab, const char *shell, struct hq_buf *out);
+void hq_optab_page_name(const char *path, struct hq_buf *out);
 /* troff page of one command, all levels below it included. */
 void hq_optab_man(const struct hq_optab *tab, const struct hq_command *cmd, const char *path, const char *date,
                   struct hq_buf *out);
+/* Calls fn for every command that help lists, parents first, with its full path ("hq job list"); a negative result ends
+ * the walk and is returned. */
+typedef int (*hq_optab_visit_fn)(void *ctx, const struct hq_command *cmd, const char *path, struct hq_err *err);
+HQ_MUST_CHECK int hq_optab_walk(const struct hq_optab *tab, hq_optab_visit_fn fn, void *ctx, struct hq_err *err);
 /* docs/cli.md: every command with its options. */
 void hq_optab_markdown(const struct hq_optab *tab, struct hq_buf *out);
 

@@ -109,15 +109,27 @@ roff_command(struct doc *d, const struct hq_command *cmd, const char *path, unsi
     }
 }
 
+/* "hq output-log <PATH> cat": hq-output-log-cat */
+void
+hq_optab_page_name(const char *path, struct hq_buf *out)
+{
+    for (const char *s = path; *s != '\0'; s++) {
+        const char *skip = strncmp(s, " <", 2) == 0 ? strchr(s, '>') : NULL;
+        if (skip != NULL) {
+            s = skip;
+        } else {
+            hq_buf_byte(out, *s == ' ' ? '-' : *s);
+        }
+    }
+}
+
 void
 hq_optab_man(const struct hq_optab *tab, const struct hq_command *cmd, const char *path, const char *date,
              struct hq_buf *out)
 {
     struct doc d = {.tab = tab, .out = out};
     hq_buf_cstr(out, ".TH \"");
-    for (const char *s = path; *s != '\0'; s++) {
-        hq_buf_byte(out, *s == ' ' ? '-' : *s);
-    }
+    hq_optab_page_name(path, out);
     hq_buf_printf(out, "\" \"1\" \"%s\" \"%s\" \"User commands\"\n.SH NAME\n", date,
                   tab->version != NULL ? tab->version : "");
     put_roffz(out, path);
@@ -128,6 +140,29 @@ hq_optab_man(const struct hq_optab *tab, const struct hq_command *cmd, const cha
     hq_buf_cstr(out, ".SH GLOBAL OPTIONS\n");
     roff_opts(out, tab->globals, tab->global_count);
     hq_buf_cstr(out, ".SH EXIT STATUS\n0 success; 1 an error, told on standard error; 2 a usage error.\n");
+    if (cmd != tab->root) {
+        hq_buf_printf(out, ".SH SEE ALSO\n%s(1)\n", tab->root->name);
+    }
+}
+
+static int
+walk(const struct hq_optab *tab, const struct hq_command *cmd, const char *path, hq_optab_visit_fn fn, void *ctx,
+     struct hq_err *err)
+{
+    int rc = fn(ctx, cmd, path, err);
+    for (size_t ix = 0; ix < cmd->sub_count && rc >= 0; ix++) {
+        const struct hq_command *sub = &cmd->subs[ix];
+        if (sub->instead == NULL) {
+            rc = walk(tab, sub, optab_sub_path(tab->arena, cmd, path, sub->name), fn, ctx, err);
+        }
+    }
+    return rc;
+}
+
+int
+hq_optab_walk(const struct hq_optab *tab, hq_optab_visit_fn fn, void *ctx, struct hq_err *err)
+{
+    return walk(tab, tab->root, tab->root->name, fn, ctx, err);
 }
 
 static void

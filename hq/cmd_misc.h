@@ -16,8 +16,9 @@ extern const struct hq_opt completion_opts[COMPLETION_OPTS];
 struct manual_args {
     bool markdown;
     struct hq_str date;
+    struct hq_str pages;
 };
-#define MANUAL_OPTS 2
+#define MANUAL_OPTS 3
 extern const struct hq_opt manual_opts[MANUAL_OPTS];
 
 #endif

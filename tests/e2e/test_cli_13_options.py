@@ -4,6 +4,7 @@ import os
 import re
 import shutil
 import socket
+import subprocess
 
 import pytest
 
@@ -164,4 +165,19 @@ def test_manual_pages_are_written_from_the_tables(world):
     """docs/cli.md and docs/man/hq.1 are what the program says."""
     assert world.hq("generate-manual", "--markdown").out == (REPO / "docs" / "cli.md").read_text()
     assert world.hq("generate-manual").out == (REPO / "docs" / "man" / "hq.1").read_text()
+    refused = world.hq("generate-manual", "--pages=x", "--markdown", check=False)
+    assert refused.status == 2
     assert '"2026-01-31"' in world.hq("generate-manual", "--date=2026-01-31").out.splitlines()[0]
+
+
+def test_a_manual_page_for_each_command(world):
+    """What `make install` puts into share/man/man1; man itself finds nothing to complain of."""
+    assert world.hq("generate-manual", "--pages=man/man1").out == ""
+    pages = {path.name for path in (world.work / "man/man1").iterdir()}
+    commands = re.findall(r"^## `(hq[^`]*)`$", (REPO / "docs" / "cli.md").read_text(), re.M)
+    assert pages == {re.sub(r" <[A-Z]+>", "", command).replace(" ", "-") + ".1" for command in commands} and len(pages) > 50
+    submit = (world.work / "man/man1/hq-submit.1").read_text()
+    assert submit.startswith('.TH "hq-submit" "1"') and "each\\-line" in submit and ".SH SEE ALSO\nhq(1)" in submit
+    if shutil.which("man"):
+        shown = subprocess.run(["man", "--warnings", "-l", "man/man1/hq-job-list.1"], cwd=world.work, env={**world.env, "MANWIDTH": "80"}, capture_output=True, text=True)
+        assert shown.returncode == 0 and shown.stderr == "" and "--verbose" in shown.stdout
