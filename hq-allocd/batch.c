@@ -37,7 +37,7 @@ batch_state_name(enum batch_state s)
 bool
 batch_is_clean(const struct batch_result *r)
 {
-    return r->start_errno == 0 && !r->is_timed_out && WIFEXITED(r->status) && WEXITSTATUS(r->status) == 0;
+    return r->start_errno == 0 && !r->is_timed_out && !r->is_cut && WIFEXITED(r->status) && WEXITSTATUS(r->status) == 0;
 }
 
 void
@@ -50,6 +50,8 @@ batch_why(const struct batch_result *r, const char *tool, struct hq_buf *why)
     hq_buf_printf(why, "%s execution failed\n\nCaused by:\n    ", tool);
     if (r->is_timed_out) {
         hq_buf_cstr(why, "It did not end in time and was killed");
+    } else if (r->is_cut) {
+        hq_buf_printf(why, "It printed more than %u bytes", BATCH_OUTPUT_BYTES_MAX);
     } else if (WIFSIGNALED(r->status)) {
         hq_buf_printf(why, "Signal: %d", WTERMSIG(r->status));
     } else {
@@ -75,6 +77,30 @@ batch_id_ok(struct hq_str id)
         }
     }
     return true;
+}
+
+bool
+batch_says(struct hq_str text, const char *what)
+{
+    return hq_str_find(text, hq_str_from(what)) >= 0;
+}
+
+enum batch_outcome
+batch_submit_outcome(const struct batch_result *r, const char *tool, bool has_id, bool is_trouble, struct hq_buf *why)
+{
+    if (batch_is_clean(r) && has_id) {
+        return BATCH_OK;
+    }
+    if (batch_is_clean(r)) {
+        hq_buf_printf(why, "Missing job id in %s output", tool);
+        return BATCH_AMBIGUOUS;
+    }
+    batch_why(r, tool, why);
+    if (r->start_errno != 0) {
+        return BATCH_REJECTED;
+    }
+    bool is_sure = !r->is_timed_out && !r->is_cut && WIFEXITED(r->status) && !has_id && !is_trouble;
+    return is_sure ? BATCH_REJECTED : BATCH_AMBIGUOUS;
 }
 
 bool

@@ -34,6 +34,7 @@ struct batch_result {
     int start_errno;   /* > 0: it could not be started */
     bool is_timed_out; /* and was killed */
     int status;        /* as of waitpid */
+    bool is_cut;       /* it printed more than is read */
     struct hq_str out;
     struct hq_str err;
 };
@@ -103,7 +104,11 @@ extern const struct batch batch_pbs;
 /* Shared by both: what is true of any command. */
 /* "sbatch start failed" or "sbatch execution failed" with its causes. */
 void batch_why(const struct batch_result *r, const char *tool, struct hq_buf *why);
-bool batch_is_clean(const struct batch_result *r); /* started, not killed, exit status 0 */
+bool batch_is_clean(const struct batch_result *r); /* started, not killed, read to its end, exit status 0 */
+bool batch_says(struct hq_str text, const char *what);
+/* What a submission came to. is_trouble: it was the way to the batch system that failed. */
+enum batch_outcome batch_submit_outcome(const struct batch_result *r, const char *tool, bool has_id, bool is_trouble,
+                                        struct hq_buf *why);
 /* Printable, no blanks, not too long: what may stand in a command line and in our state. */
 bool batch_id_ok(struct hq_str id);
 /* Next line of what a command printed, without its end; false at the end of it. */

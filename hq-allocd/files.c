@@ -52,6 +52,9 @@ int
 files_write_script(const char *dir, struct hq_str text, char **ret_path, struct hq_err *err)
 {
     HQ_AUTO(hq_buf_fini) struct hq_buf path = HQ_BUF_INIT;
+    if (!script_dir_ok(hq_str_from(dir))) {
+        return hq_err_set(err, -EINVAL, "The name of the server directory holds a control character");
+    }
     int rc = hq_fs_mkdirs(dir, 0700, err);
     hq_buf_printf(&path, "%s" SCRIPT_NAME, dir);
     if (rc == 0) {

@@ -19,12 +19,6 @@ submit(struct batch_cmd *cmd, const char *script)
     batch_env(cmd, "LC_ALL=C");
 }
 
-static bool
-contains(struct hq_str text, const char *what)
-{
-    return hq_str_find(text, hq_str_from(what)) >= 0;
-}
-
 static int
 exit_code(const struct batch_result *r)
 {
@@ -34,10 +28,10 @@ exit_code(const struct batch_result *r)
 static bool
 is_link_trouble(const struct batch_result *r)
 {
-    return r->is_timed_out || exit_code(r) == EXIT_NO_SERVER || contains(r->err, "onnection refused") ||
-           contains(r->err, "cannot connect to server") || contains(r->err, "reserved ports in use") ||
-           contains(r->err, "onnection timed out") || contains(r->err, "End of File") ||
-           contains(r->err, "ommunication failure") || contains(r->err, "Couldn't connect");
+    return r->is_timed_out || exit_code(r) == EXIT_NO_SERVER || batch_says(r->err, "onnection refused") ||
+           batch_says(r->err, "cannot connect to server") || batch_says(r->err, "reserved ports in use") ||
+           batch_says(r->err, "onnection timed out") || batch_says(r->err, "End of File") ||
+           batch_says(r->err, "ommunication failure") || batch_says(r->err, "Couldn't connect");
 }
 
 static bool
@@ -66,19 +60,7 @@ static enum batch_outcome
 submitted(const struct batch_result *r, struct hq_arena *arena, struct hq_str *ret_id, struct hq_buf *why)
 {
     bool has_id = find_id(r->out, arena, ret_id);
-    if (batch_is_clean(r) && has_id) {
-        return BATCH_OK;
-    }
-    if (batch_is_clean(r)) {
-        hq_buf_cstr(why, "Missing job id in qsub output");
-        return BATCH_AMBIGUOUS;
-    }
-    batch_why(r, "qsub", why);
-    if (r->start_errno != 0) {
-        return BATCH_REJECTED;
-    }
-    bool is_sure = !has_id && exit_code(r) > 0 && !is_link_trouble(r);
-    return is_sure ? BATCH_REJECTED : BATCH_AMBIGUOUS;
+    return batch_submit_outcome(r, "qsub", has_id, is_link_trouble(r), why);
 }
 
 static void
@@ -239,7 +221,7 @@ statuses(const struct batch_result *r, int32_t utc_offset_s, struct hq_arena *ar
 {
     /* qstat may fail and still tell of the jobs it knows; when the server is down its JSON is valid and empty. */
     int code = exit_code(r);
-    bool is_down = code == EXIT_NO_SERVER_QSTAT || is_link_trouble(r);
+    bool is_down = code == EXIT_NO_SERVER_QSTAT || is_link_trouble(r) || r->is_cut;
     json_t *root = is_down || r->start_errno != 0 || r->out.len == 0 ? NULL : load_json(r->out);
     if (!json_is_object(root)) {
         json_decref(root);
@@ -249,7 +231,7 @@ statuses(const struct batch_result *r, int32_t utc_offset_s, struct hq_arena *ar
         batch_why(r, "qstat", why);
         return BATCH_UNREACHABLE;
     }
-    bool is_blind = contains(r->err, "not configured to maintain job history");
+    bool is_blind = batch_says(r->err, "not configured to maintain job history");
     const json_t *jobs = json_object_get(root, "Jobs");
     const char *id;
     json_t *job;
@@ -331,7 +313,7 @@ canceled(const struct batch_result *r, struct hq_buf *why)
 static bool
 is_permanent(struct hq_str reason)
 {
-    return hq_str_starts(reason, HQ_STR("Can Never Run")) || contains(reason, "too many failed attempts");
+    return hq_str_starts(reason, HQ_STR("Can Never Run")) || batch_says(reason, "too many failed attempts");
 }
 
 const struct batch batch_pbs = {

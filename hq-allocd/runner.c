@@ -150,6 +150,7 @@ on_output(struct ev_loop *loop, ev_io *w, int revents)
     if (n > 0) {
         size_t room = BATCH_OUTPUT_BYTES_MAX - HQ_MIN(r->text[ix].len, (size_t)BATCH_OUTPUT_BYTES_MAX);
         hq_buf_add(&r->text[ix], bytes, HQ_MIN((size_t)n, room));
+        r->result.is_cut = r->result.is_cut || (size_t)n > room;
         return;
     }
     ev_io_stop(loop, w);

@@ -31,22 +31,47 @@ walltime(hq_ms limit_ms, struct hq_buf *out)
                   (long long)(secs % 60));
 }
 
-/* A path in a directive: both batch systems take double quotes; Slurm replaces %x. */
+/* One character of a path in double quotes. Slurm replaces %x, unless there is a backslash in the name: then it takes one of
+ * each two away, after the quotes have done so. */
+static void
+directive_char(char c, bool is_pbs, bool has_backslash, struct hq_buf *out)
+{
+    if (c == '"') {
+        hq_buf_cstr(out, "\"'\"'\"");
+    } else if (c == '\\' && !is_pbs) {
+        hq_buf_cstr(out, "\\\\\\\\");
+    } else if (c == '%' && !is_pbs && !has_backslash) {
+        hq_buf_cstr(out, "%%");
+    } else {
+        hq_buf_byte(out, c);
+    }
+}
+
+/* A path in a directive: both batch systems take double quotes. */
 static void
 directive_path(struct hq_str dir, const char *file, bool is_pbs, struct hq_buf *out)
 {
     bool is_plain = true;
     for (size_t i = 0; i < dir.len; i++) {
-        is_plain = is_plain && dir.ptr[i] != ' ' && dir.ptr[i] != '\'' && dir.ptr[i] != '#';
+        is_plain = is_plain && strchr(" \t'\"#\\", dir.ptr[i]) == NULL;
     }
+    bool has_backslash = hq_str_find_byte(dir, '\\') >= 0;
     hq_buf_cstr(out, is_plain ? "" : "\"");
     for (size_t i = 0; i < dir.len; i++) {
-        if (dir.ptr[i] == '%' && !is_pbs) {
-            hq_buf_byte(out, '%');
-        }
-        hq_buf_byte(out, dir.ptr[i]);
+        directive_char(dir.ptr[i], is_pbs, has_backslash, out);
     }
     hq_buf_printf(out, "/%s%s\n", file, is_plain ? "" : "\"");
+}
+
+bool
+script_dir_ok(struct hq_str dir)
+{
+    for (size_t i = 0; i < dir.len; i++) {
+        if ((unsigned char)dir.ptr[i] < ' ' && dir.ptr[i] != '\t') {
+            return false;
+        }
+    }
+    return true;
 }
 
 /* Inside double quotes of a shell. */

@@ -3,7 +3,8 @@
  * Purpose    what users' sites know: directives in fixed order, one worker per node.
  * Threads    pure.
  * Units      ms.
- * Errors     none: `hq` has refused what cannot be written (newlines, nodes and walltime among the extra arguments).
+ * Errors     none: `hq` has refused what cannot be written (newlines, nodes and walltime among the extra arguments);
+ *            the caller asks script_dir_ok.
  */
 #ifndef HQ_HQ_ALLOCD_SCRIPT_H
 #define HQ_HQ_ALLOCD_SCRIPT_H
@@ -33,6 +34,8 @@ struct script {
     struct hq_str wrap_cmd;
 };
 
+/* Can that directory stand in a directive? A newline would begin a line of its own. */
+bool script_dir_ok(struct hq_str dir);
 void script_text(const struct script *s, struct hq_buf *out);
 /* "NAME-n" or "hq-QUEUE-n" */
 void script_job_name(struct hq_str name, uint32_t queue, uint32_t number, struct hq_buf *out);

@@ -26,12 +26,6 @@ submit(struct batch_cmd *cmd, const char *script)
     batch_env(cmd, "SBATCH_NO_REQUEUE=1"); /* one that comes back would start workers nobody expects */
 }
 
-static bool
-contains(struct hq_str text, const char *what)
-{
-    return hq_str_find(text, hq_str_from(what)) >= 0;
-}
-
 /* The controller does not answer, or the line was cut: not the user's fault. */
 static bool
 is_link_trouble(struct hq_str err)
@@ -57,7 +51,7 @@ is_link_trouble(struct hq_str err)
         "Broken pipe",
     };
     for (size_t i = 0; i < HQ_ARRAY_LEN(words); i++) {
-        if (contains(err, words[i])) {
+        if (batch_says(err, words[i])) {
             return true;
         }
     }
@@ -97,19 +91,7 @@ static enum batch_outcome
 submitted(const struct batch_result *r, struct hq_arena *arena, struct hq_str *ret_id, struct hq_buf *why)
 {
     bool has_id = find_id(r->out, arena, ret_id);
-    if (batch_is_clean(r) && has_id) {
-        return BATCH_OK;
-    }
-    if (batch_is_clean(r)) {
-        hq_buf_cstr(why, "Missing job id in sbatch output");
-        return BATCH_AMBIGUOUS;
-    }
-    batch_why(r, "sbatch", why);
-    if (r->start_errno != 0) {
-        return BATCH_REJECTED;
-    }
-    bool is_sure = !r->is_timed_out && WIFEXITED(r->status) && !has_id && !is_link_trouble(r->err);
-    return is_sure ? BATCH_REJECTED : BATCH_AMBIGUOUS;
+    return batch_submit_outcome(r, "sbatch", has_id, is_link_trouble(r->err), why);
 }
 
 static void
@@ -250,7 +232,7 @@ canceled(const struct batch_result *r, struct hq_buf *why)
     if (batch_is_clean(r) && r->err.len == 0) {
         return BATCH_OK;
     }
-    if (contains(r->err, "Invalid job id") || contains(r->err, "already completing or completed")) {
+    if (batch_says(r->err, "Invalid job id") || batch_says(r->err, "already completing or completed")) {
         return BATCH_GONE;
     }
     if (batch_is_clean(r)) {

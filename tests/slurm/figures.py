@@ -48,37 +48,62 @@ def latency(rounds=7):
 
 
 def hang(seconds=120):
-    """hq job list before and while the controller takes connections and answers nothing."""
+    """hq job list before and while the controller takes connections and answers nothing, in pairs with a server that has no queue."""
     slurm = Slurm().start()
-    world = AllocWorld()
+    world, other = AllocWorld(), AllocWorld()
     world.env.update(slurm.env)
     world.env["HQ_AUTOALLOC_REFRESH_INTERVAL_MS"] = "500"
     try:
-        world.start_server("--host=127.0.0.1")
+        for one in (world, other):
+            one.start_server("--host=127.0.0.1")
+            one.submit("--array=1-9", "--cpus=2", "true")
         world.hq("alloc", "add", "slurm", "--no-dry-run", "--time-limit=5m", "--cpus=2", "--backlog=3", "--", "--begin=now+1hour")
-        world.submit("--array=1-9", "--cpus=2", "true")
         wait_until(lambda: len(world.allocs()) == 3, "allocations")
 
         def ask(until):
-            times = []
+            pairs = []
             while time.monotonic() < until:
-                began = time.monotonic()
-                world.hq("job", "list")
-                times.append(time.monotonic() - began)
-            return times
-        before = ask(time.monotonic() + 5)
+                pair = []
+                for one in (world, other):
+                    began = time.monotonic()
+                    one.hq("job", "list")
+                    pair.append((time.monotonic() - began) * 1e3)
+                pairs.append(pair)
+            return pairs
+
+        def text(pairs):
+            ours, theirs = zip(*pairs)
+            ratio = statistics.median(a / b for a, b in pairs)
+            return f"{statistics.median(ours):.2f} ms, worst {max(ours):.1f} ms, {ratio:.3f} of a server without queues (worst {max(theirs):.1f} ms)"
+        before = ask(time.monotonic() + 20)
         slurm.pause_controller()
         while_hung = ask(time.monotonic() + seconds)
         slurm.continue_controller()
-        print(f"hang: job list median {statistics.median(before) * 1e3:.2f} ms, worst {max(before) * 1e3:.2f} ms before; median "
-              f"{statistics.median(while_hung) * 1e3:.2f} ms, worst {max(while_hung) * 1e3:.2f} ms in {seconds} s without the controller")
+        print(f"hang: job list, medians of {len(before)} and {len(while_hung)} pairs: before {text(before)}; in {seconds} s without the "
+              f"controller {text(while_hung)}")
     finally:
         world.close()
+        other.close()
         slurm.stop()
 
 
+COMMANDS = {"hq-allocd": ("hq-allocd",), "batch command": ("sbatch", "squeue", "scancel")}
+
+
+def kill_one(world, names):
+    """Of the world's processes, the first with one of these names."""
+    for pid in world.leftovers():
+        try:
+            if pathlib.Path(f"/proc/{pid}/comm").read_text().strip() in names:
+                os.kill(pid, signal.SIGKILL)
+                return True
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+    return False
+
+
 def kills(count=200, seed=1):
-    """kill -9 of hq-allocd, hqd and sbatch on a real Slurm under load, then remove --force."""
+    """kill -9 of hq-allocd, hqd and batch commands on a real Slurm under load, then remove --force."""
     slurm = Slurm().start()
     world = AllocWorld()
     world.env.update(slurm.env)
@@ -96,46 +121,46 @@ def kills(count=200, seed=1):
                 server.kill()
                 server = world.start_server("--host=127.0.0.1")
             else:
-                names = {"hq-allocd": ("hq-allocd",), "batch command": ("sbatch", "squeue", "scancel")}[victim]
-                pids = [pid for pid in world.leftovers() if pathlib.Path(f"/proc/{pid}/comm").exists() and
-                        pathlib.Path(f"/proc/{pid}/comm").read_text().strip() in names]
-                if not pids:
-                    time.sleep(0.002)  # lets somebody else work; the loop looks again
-                    continue
-                try:
-                    os.kill(pids[0], signal.SIGKILL)
-                except ProcessLookupError:
-                    continue
+                wait_until(lambda: kill_one(world, COMMANDS[victim]), victim, 60, every=0.002)
             done[victim] += 1
         stats = world.wait_job(job, 400)
-        names = [job[1] for job in slurm.jobs().values()]
         world.hq("alloc", "remove", "--force", 1)
         wait_until(lambda: not slurm.jobs("live"), "an empty Slurm", 60)
-        print(f"kills: seed={seed} {done}; tasks finished {stats['finished']} of 600; {len(names)} allocations, "
-              f"{len(names) - len(set(names))} submitted twice; 0 left in squeue")
+        names = [job[1] for job in slurm.jobs().values()]
+        twice = len(names) - len(set(names))
+        print(f"kills: seed={seed} {done}; tasks finished {stats['finished']} of 600; {len(names)} allocations, {twice} submitted twice; "
+              f"{len(slurm.jobs('live'))} left in squeue")
+        assert stats["finished"] == 600 and twice == 0
     finally:
         world.close()
         slurm.stop()
 
 
-def many(queues=20, backlog=50):
-    """One status command for 20 queues x 50 allocations; share of a core of hq-allocd between looks."""
+def many(queues=20, backlog=50, looks=6):
+    """Status commands for 20 queues x 50 allocations, half of them PBS; share of a core of hq-allocd over some looks."""
     world = AllocWorld()
     batch = Batch(world)
     world.env["HQ_AUTOALLOC_REFRESH_INTERVAL_MS"] = "5000"
+    tools = {"slurm": "squeue", "pbs": "qstat"}
     try:
         world.start_server("--host=127.0.0.1")
-        for _ in range(queues):
-            world.hq("alloc", "add", "slurm", "--no-dry-run", "--time-limit=1h", "--cpus=1", f"--backlog={backlog}")
+        for i in range(queues):
+            world.hq("alloc", "add", ("slurm", "pbs")[i % 2], "--no-dry-run", "--time-limit=1h", "--cpus=1", f"--backlog={backlog}")
         world.submit(f"--array=1-{queues * backlog}", "true")
-        wait_until(lambda: len(batch.jobs()) == queues * backlog, "all allocations", 200)
+        wait_until(lambda: len(batch.jobs()) == queues * backlog, "all allocations", 300)
+
+        def count(tool):
+            return len(batch.calls(tool))
+        settled = count("qstat")
+        wait_until(lambda: count("qstat") > settled, "a look after the last submission", 60)
         pid = world.allocd_pid()
-        looks, ticks, began = len(batch.calls("squeue")), cpu_ticks(pid), time.monotonic()
-        time.sleep(30)
+        before = {tool: count(tool) for tool in tools.values()}
+        ticks, began = cpu_ticks(pid), time.monotonic()
+        wait_until(lambda: count("qstat") >= before["qstat"] + looks, f"{looks} looks", 120, every=0.5)
         seconds = time.monotonic() - began
         share = (cpu_ticks(pid) - ticks) / os.sysconf("SC_CLK_TCK") / seconds
-        print(f"many: {queues * backlog} allocations, {len(batch.calls('squeue')) - looks} status commands in {seconds:.0f} s at an interval of "
-              f"5 s, {share * 100:.2f} % of a core")
+        print(f"many: {queues * backlog} allocations, in {seconds:.0f} s at an interval of 5 s "
+              f"{', '.join(f'{count(tool) - before[tool]} {tool}' for tool in tools.values())}, {share * 100:.2f} % of a core")
     finally:
         world.close()
 

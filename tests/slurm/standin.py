@@ -88,6 +88,7 @@ if name == "squeue":
         lines = []
         for i in range(q["crowd"]):
             lines.append("%%d|RUNNING|1700000000|1700000100|1700009999|None|/home/x/other%%d.sh" %% (900000 + i, i))
+        lines += [q["lie"]] * q["lies"]
         for number, job in q["jobs"].items():
             if job["visible"] <= time.time() and not job.get("gone"):
                 t = lambda v: str(int(v)) if v else "N/A"
@@ -131,6 +132,8 @@ if name == "qstat":
     if down:
         die(255, REFUSED %% name, json.dumps(answer, indent="\t"))
     ids = [a for a in args if a[0].isdigit()]
+    if q["lie"]:
+        die(0, "", q["lie"] * q["lies"])
     with Locked() as q:
         known = [n for n in ids if n in q["jobs"] and not q["jobs"][n].get("gone")]
         unknown = [n for n in ids if n not in known]
@@ -168,7 +171,7 @@ class Batch:
         self.dir = world.root / "batch"
         self.dir.mkdir()
         self.state = self.dir / "state.json"
-        self.state.write_text(json.dumps({"next": 100, "jobs": {}, "calls": [], "faults": {}, "down": False, "crowd": 0}))
+        self.state.write_text(json.dumps({"next": 100, "jobs": {}, "calls": [], "faults": {}, "down": False, "crowd": 0, "lie": "", "lies": 0}))
         for name in ("sbatch", "squeue", "scancel", "qsub", "qstat", "qselect", "qdel"):
             path = self.dir / name
             path.write_text(PROGRAM % {"python": sys.executable, "state": str(self.state), "user": pwd.getpwuid(os.getuid()).pw_name})
@@ -207,6 +210,11 @@ class Batch:
     def set_down(self, is_down):
         with self.change() as data:
             data["down"] = is_down
+
+    def lie(self, line, count=1):
+        """What status commands print besides (Slurm) or instead (PBS)."""
+        with self.change() as data:
+            data.update(lie=line, lies=count)
 
     def set(self, number, **values):
         with self.change() as data:

@@ -188,6 +188,59 @@ def test_unknown_state_changes_nothing(fake):
     assert fake.allocs()[alloc["id"]]["status"] == "queued"
 
 
+LIES = [
+    ("{id}|DREAMING|1|2|3|None|{script}", 1),  # a state that nobody knows
+    ("{id}|COMPLETED|99999999999999999999|-5|N/A|None|{script}.other", 1),  # dates out of range, of somebody else
+    ("{id} {id}|FAILED|0|0|0|None|{script}", 1),  # an id with a blank
+    ("|FAILED|0|0|0|None|{script}", 1),
+    ("-1|FAILED|0|0|0|None|{script}", 1),
+    ("{id}|FAILED", 1),
+    ("\x00\x1b[31m\xff||||||||", 3),
+    ("x" * 1000, 30000),  # more than is read
+]
+
+
+@pytest.mark.parametrize("number", range(len(LIES)))
+def test_lying_batch_system(fake, number):
+    """Nothing but a log line and the state "unknown" comes of it, and what is true beside it still counts."""
+    add(fake)
+    want(fake)
+    alloc = one(fake)
+    line, count = LIES[number]
+    if count > 100:  # what is true stands behind the end of what is read
+        assert len(line) * count > 16 << 20
+    fake.batch.lie(line.format(id=alloc["id"], script=alloc["workdir"] + "/hq-submit.sh"), count)
+    before = len(fake.batch.calls("squeue"))
+    wait_until(lambda: len(fake.batch.calls("squeue")) > before + 3, "more looks")
+    assert fake.allocs()[alloc["id"]]["status"] == "queued"
+    assert fake.batch.calls("scancel") == []
+    fake.batch.lie("", 0)
+    fake.batch.set(alloc["id"], state="RUNNING", start=time.time())
+    one(fake, "running")
+
+
+PBS_LIES = ["", "{", "[]", '{"Jobs": []}', '{"Jobs": {"ID": 5}}', '{"Jobs": {"ID": {"job_state": "Z", "ctime": "soon"}}}',
+            '{"Jobs": {"a b": {"job_state": "F", "Exit_status": 1, "Submit_arguments": "SCRIPT"}}}']
+
+
+@pytest.mark.parametrize("number", range(len(PBS_LIES)))
+def test_lying_pbs(fake, number):
+    fake.env["HQ_AUTOALLOC_MISS_GAP_MS"] = "8000"
+    fake.server.kill()
+    fake.server = fake.start_server("--host=127.0.0.1")
+    add(fake, "pbs")
+    want(fake)
+    alloc = one(fake)
+    text = PBS_LIES[number].replace("ID", alloc["id"]).replace("SCRIPT", alloc["workdir"] + "/hq-submit.sh")
+    fake.batch.lie(text or " ", 1)
+    before = len(fake.batch.calls("qstat"))
+    wait_until(lambda: len(fake.batch.calls("qstat")) > before + 1, "more looks")
+    assert fake.allocs()[alloc["id"]]["status"] == "queued"
+    fake.batch.lie("", 0)
+    fake.batch.set(alloc["id"], state="R", start=time.time())
+    one(fake, "running")
+
+
 def test_noise_on_stdout(fake):
     fake.batch.fault(sbatch="noise")
     add(fake)

@@ -63,6 +63,41 @@ def test_extra_arguments_and_names(slurm, alloc_world):
     assert info["configuration"]["group"] == "a b'c\"d$e`f"
 
 
+@pytest.mark.limit(60)
+@pytest.mark.parametrize("nodes", [1, 2])
+def test_values_that_break_quoting(slurm, alloc_world, nodes):
+    """A directory, a group and commands with blanks, quotes, dollars and backslashes: a task runs with all of them."""
+    world = alloc_world
+    world.server.kill()
+    directory = world.root / "o'dd \"d$HOME\\x %j"
+    world.env["HQ_SERVER_DIR"] = str(directory)
+    world.server = world.start_server("--host=127.0.0.1")
+    group = "g'1\"2$HOME`3\\4"
+    world.hq(*ADD, "--time-limit=5m", "--cpus=1", f"--group={group}", f"--max-workers-per-alloc={nodes}", "--resource=x=[\"a'b\",c]",
+             "--worker-start-cmd=export ODD=\"it's\" && test \"$ODD\" = 'it'\\''s'", "--worker-wrap-cmd=env 'WRAP=a b'", "--worker-stop-cmd=echo 'st\"op'")
+    job = world.submit(*([f"--nodes={nodes}"] if nodes > 1 else ["--resource=x=2"]), "--", "sh", "-c", 'echo "$ODD|$WRAP"')
+    assert world.wait_job(job)["finished"] == 1
+    assert world.hq("job", "cat", job, "stdout").out == "it's|a b\n"
+    (number, alloc), = world.allocs().items()
+    assert alloc["workdir"].startswith(str(directory)) and alloc["target_worker_count"] == nodes
+    assert all(info["configuration"]["group"] == group for info in world.json("worker", "info", 1))
+    for worker in world.running_workers():
+        world.hq("worker", "stop", worker)
+    wait_until(lambda: 'st"op' in world.hq("alloc", "log", number, "stdout").out, "the stop command")
+
+
+def test_server_directory_with_a_newline(alloc_world):
+    """It would begin a directive of its own: nothing is submitted, and the queue says why."""
+    world = alloc_world
+    world.server.kill()
+    world.env["HQ_SERVER_DIR"] = str(world.root / "a\n#SBATCH --nodes=4")
+    world.server = world.start_server("--host=127.0.0.1")
+    world.hq(*ADD, "--time-limit=5m", "--cpus=1")
+    world.submit("true")
+    wait_until(lambda: "control character" in (world.status(1)["queues"][0]["last_error"] or ""), "the reason")
+    assert world.allocs() == {}
+
+
 def test_older_spellings(alloc_world):
     alloc_world.hq("alloc", "add", "slurm", "--no-dry-run", "--timelimit=1h", "-w", "2", "--wrap-worker-cmd=nice", "--cpus=1")
     (queue,) = alloc_world.queues().values()

@@ -105,6 +105,34 @@ test_quoting(void **state)
 }
 
 static void
+check_dir(bool is_pbs, struct hq_str dir, const char *want)
+{
+    struct script s = base();
+    HQ_AUTO(hq_buf_fini) struct hq_buf out = HQ_BUF_INIT;
+    s.is_pbs = is_pbs;
+    s.dir = dir;
+    assert_true(script_dir_ok(dir));
+    script_text(&s, &out);
+    if (hq_str_find(hq_buf_view(&out), hq_str_from(want)) < 0) {
+        fail_msg("no %s in\n%s", want, out.ptr);
+    }
+}
+
+static void
+test_directories(void **state)
+{
+    (void)state;
+    check_dir(false, HQ_STR("/o'dd \"d$H"), "--output=\"/o'dd \"'\"'\"d$H/stdout\"\n");
+    check_dir(true, HQ_STR("/o'dd \"d$H"), "-o \"/o'dd \"'\"'\"d$H/stdout\"\n");
+    check_dir(false, HQ_STR("/a\\b%j"), "--error=\"/a\\\\\\\\b%j/stderr\"\n");
+    check_dir(true, HQ_STR("/a\\b%j"), "-e \"/a\\b%j/stderr\"\n");
+    check_dir(false, HQ_STR("/a#\tb"), "--output=\"/a#\tb/stdout\"\n");
+    assert_false(script_dir_ok(HQ_STR("/a\n#SBATCH --nodes=9")));
+    assert_false(script_dir_ok(HQ_STR("/a\r")));
+    assert_true(script_dir_ok(HQ_STR("/\xc3\xa9")));
+}
+
+static void
 test_names(void **state)
 {
     (void)state;
@@ -119,6 +147,6 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_pbs), cmocka_unit_test(test_slurm),
-                                       cmocka_unit_test(test_quoting), cmocka_unit_test(test_names)};
+                                       cmocka_unit_test(test_quoting), cmocka_unit_test(test_directories), cmocka_unit_test(test_names)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
