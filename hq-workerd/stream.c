@@ -340,7 +340,7 @@ stream_open(struct streams *s, const struct stream_open *what, struct stream **r
         free(st);
         return rc;
     }
-    rc = stream_file_get(s->files, what->dir, what->server_uid, &st->file, err);
+    rc = stream_file_get(s->files, what->dir, what->server_uid, what->job, &st->file, err);
     if (rc == 0) {
         for (int c = 0; rc == 0 && c < 2; c++) {
             rc = what->with_channel[c] ? open_pipe(st, c, &child[c]) : 0;

@@ -7,6 +7,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <sodium.h>
+#include <sys/stat.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -22,8 +23,9 @@ struct stream_file {
     struct stream_file *next;
     char *dir;
     char *path;
-    uint32_t users;      /* under the set's lock */
-    bool is_given_up;    /* the same: not found any more */
+    uint32_t users;      /* under the set's lock, like the two below */
+    bool is_given_up;    /* not found any more */
+    hq_job_id job;       /* that asked last: it has seen the file in its place */
     pthread_mutex_t lock; /* guards all below */
     int fd;
     uint64_t end;        /* bytes of whole records */
@@ -204,18 +206,48 @@ find(struct stream_files *s, const char *dir)
     return NULL;
 }
 
-int
-stream_file_get(struct stream_files *s, const char *dir, struct hq_str server_uid, struct stream_file **ret,
-                struct hq_err *err)
+/* Users clear such directories, or move them away, and run a job again: its output belongs into a new file. */
+static bool
+is_in_place(const struct stream_file *f)
 {
-    struct stream_file *made = NULL;
+    struct stat named, ours;
 
+    return stat(f->path, &named) == 0 && fstat(f->fd, &ours) == 0 && named.st_ino == ours.st_ino &&
+           named.st_dev == ours.st_dev;
+}
+
+/* A file that is there already, or NULL. */
+static struct stream_file *
+get_known(struct stream_files *s, const char *dir, hq_job_id job)
+{
     (void)pthread_mutex_lock(&s->lock); /* our own lock: cannot fail */
     struct stream_file *f = find(s, dir);
+    bool is_seen = f != NULL && f->job.v == job.v;
     if (f != NULL) {
         f->users++;
     }
     (void)pthread_mutex_unlock(&s->lock);
+    if (f == NULL || is_seen) {
+        return f;
+    }
+    bool is_good = is_in_place(f); /* without the lock, as it may hang: tasks that start meanwhile look as well */
+    (void)pthread_mutex_lock(&s->lock);
+    f->job = job;
+    f->is_given_up = f->is_given_up || !is_good; /* who has it open goes on with it */
+    (void)pthread_mutex_unlock(&s->lock);
+    if (!is_good) {
+        stream_file_put(f);
+    }
+    return is_good ? f : NULL;
+}
+
+int
+stream_file_get(struct stream_files *s, const char *dir, struct hq_str server_uid, hq_job_id job,
+                struct stream_file **ret, struct hq_err *err)
+{
+    struct stream_file *made = NULL;
+    struct stream_file *f = get_known(s, dir, job);
+
     if (f != NULL) {
         *ret = f;
         return 0;
@@ -234,6 +266,7 @@ stream_file_get(struct stream_files *s, const char *dir, struct hq_str server_ui
         made = NULL;
     }
     f->users++;
+    f->job = job;
     drop_idle(s);
     (void)pthread_mutex_unlock(&s->lock);
     if (made != NULL) { /* another thread was faster; nobody has seen this one */

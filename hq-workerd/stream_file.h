@@ -23,8 +23,9 @@ HQ_MUST_CHECK int stream_files_create(struct stream_files **ret, struct hq_err *
 void stream_files_destroy(struct stream_files *s); /* nobody may hold a file; NULL is fine */
 void stream_files_set_worker(struct stream_files *s, hq_worker_id worker); /* of new files; any thread */
 
-/* The file of a directory, made with its parents at the first use. The text is the task's error. */
-HQ_MUST_CHECK int stream_file_get(struct stream_files *s, const char *dir, struct hq_str server_uid,
+/* The file of a directory, made with its parents at the first use, and anew for a job that finds it removed or moved away.
+ * The text is the task's error. */
+HQ_MUST_CHECK int stream_file_get(struct stream_files *s, const char *dir, struct hq_str server_uid, hq_job_id job,
                                   struct stream_file **ret, struct hq_err *err);
 void stream_file_put(struct stream_file *f); /* NULL is fine */
 

@@ -1,6 +1,7 @@
 """--stream / --log, hq output-log, hq log: what tasks print is in a few files, in order, whole."""
 import hashlib
 import signal
+import subprocess
 
 from harness import SAN, rss_kb, wait_until
 
@@ -165,3 +166,13 @@ def test_readers_while_many_tasks_write(cluster):
         assert len(lines) >= seen
         seen = len(lines)
     assert len(cluster.hq("output-log", "out", "cat", job, "stdout").out.split()) == 800
+
+
+def test_directory_removed_or_moved_between_jobs(cluster):
+    """The worker still has the old file open: what comes later belongs into a new one."""
+    for round_no, command in enumerate((["rm", "-r", "out"], ["mv", "out", "moved"], ["rm", "-r", "out"])):
+        job = cluster.submit("--wait", "--array=1-4", "--stream=out", "echo", f"round {round_no}")
+        assert cluster.hq("output-log", "out", "cat", job, "stdout").out == f"round {round_no}\n" * 4
+        subprocess.run(command, cwd=cluster.work, check=True)
+    assert cluster.hq("output-log", "moved", "cat", "2", "stdout").out == "round 1\n" * 4
+    assert cluster.hq("output-log", "moved", "jobs").out == "2\n"
