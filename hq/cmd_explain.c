@@ -22,7 +22,7 @@ cmd_task_explain_run(struct hq_cli *cli, const struct hq_parsed *p, struct hq_er
 {
     const struct task_explain_args *args = p->args;
     Hq__TaskExplain req = HQ__TASK_EXPLAIN__INIT;
-    req.is_last = args->job.kind == SELECTOR_LAST;
+    req.is_last = args->job.kind == HQ_SELECT_LAST;
     req.job = req.is_last ? 0 : hq_ranges_at(&args->job.ids, 0);
     req.task = args->task;
     ProtobufCMessage *answer = NULL;

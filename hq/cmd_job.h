@@ -7,7 +7,7 @@
 #define HQ_HQ_CMD_JOB_H
 
 #include "hq/commands.h"
-#include "hq/selector.h"
+#include "hq/selector_wire.h"
 
 /* ---- job list, and the older `hq jobs [STATE]` */
 struct job_list_args {
@@ -24,7 +24,7 @@ int cmd_job_summary_run(struct hq_cli *cli, const struct hq_parsed *p, struct hq
 
 /* ---- job info; a selector alone */
 struct job_select_args {
-    struct selector jobs;
+    struct hq_selector jobs;
 };
 #define JOB_SELECT_OPTS 1
 extern const struct hq_opt job_select_opts[JOB_SELECT_OPTS];
@@ -33,7 +33,7 @@ int cmd_job_close_run(struct hq_cli *cli, const struct hq_parsed *p, struct hq_e
 
 /* ---- job cancel */
 struct job_cancel_args {
-    struct selector jobs;
+    struct hq_selector jobs;
     struct hq_str reason;
 };
 #define JOB_CANCEL_OPTS 2
@@ -42,7 +42,7 @@ int cmd_job_cancel_run(struct hq_cli *cli, const struct hq_parsed *p, struct hq_
 
 /* ---- job forget */
 struct job_forget_args {
-    struct selector jobs;
+    struct hq_selector jobs;
     uint32_t filter; /* bits by the option's own word list */
 };
 #define JOB_FORGET_OPTS 3
@@ -60,7 +60,7 @@ int cmd_job_open_run(struct hq_cli *cli, const struct hq_parsed *p, struct hq_er
 
 /* ---- job task-ids */
 struct job_task_ids_args {
-    struct selector jobs;
+    struct hq_selector jobs;
     uint32_t filter; /* bits by hq_state_lower */
 };
 #define JOB_TASK_IDS_OPTS 2
@@ -69,7 +69,7 @@ int cmd_job_task_ids_run(struct hq_cli *cli, const struct hq_parsed *p, struct h
 
 /* ---- job cat */
 struct job_cat_args {
-    struct selector jobs;
+    struct hq_selector jobs;
     struct hq_ranges tasks;
     uint32_t filter; /* bits by hq_state_lower */
     bool header;

@@ -67,9 +67,9 @@ print_job(struct job_info *run, uint32_t job, struct hq_err *err)
 }
 
 static int
-print_all(struct job_info *run, const struct selector *jobs, struct hq_err *err)
+print_all(struct job_info *run, const struct hq_selector *jobs, struct hq_err *err)
 {
-    if (jobs->kind == SELECTOR_RANGES && hq_ranges_size(&jobs->ids) == 1) {
+    if (jobs->kind == HQ_SELECT_RANGES && hq_ranges_size(&jobs->ids) == 1) {
         return print_job(run, hq_ranges_at(&jobs->ids, 0), err);
     }
     struct job_set set;

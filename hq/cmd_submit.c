@@ -197,7 +197,7 @@ submit_wait(struct hq_cli *cli, const struct submit_wait *w, struct hq_err *err)
         return 0;
     }
     hq_out_flush(&cli->out);
-    struct selector jobs = {.kind = SELECTOR_RANGES, .ids = HQ_RANGES_INIT};
+    struct hq_selector jobs = {.kind = HQ_SELECT_RANGES, .ids = HQ_RANGES_INIT};
     hq_ranges_add(&jobs.ids, w->job, 1, 1);
     int rc;
     if (w->notify != NULL) { /* the job is completed then, but for a broken connection: what follows knows */

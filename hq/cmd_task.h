@@ -7,11 +7,11 @@
 #define HQ_HQ_CMD_TASK_H
 
 #include "hq/commands.h"
-#include "hq/selector.h"
+#include "hq/selector_wire.h"
 
 /* ---- task list, and the older `hq job tasks` */
 struct task_list_args {
-    struct selector jobs;
+    struct hq_selector jobs;
     struct hq_ranges tasks;
     uint32_t filter; /* bits by hq_state_lower */
     bool verbose;
@@ -22,7 +22,7 @@ int cmd_task_list_run(struct hq_cli *cli, const struct hq_parsed *p, struct hq_e
 
 /* ---- task info */
 struct task_info_args {
-    struct selector job; /* one */
+    struct hq_selector job; /* one */
     struct hq_ranges tasks;
     bool verbose;
 };
@@ -32,7 +32,7 @@ int cmd_task_info_run(struct hq_cli *cli, const struct hq_parsed *p, struct hq_e
 
 /* ---- task explain */
 struct task_explain_args {
-    struct selector job; /* one */
+    struct hq_selector job; /* one */
     uint32_t task;
 };
 #define TASK_EXPLAIN_OPTS 2

@@ -86,7 +86,8 @@ is_bad(const Hq__JobInfo *job)
 }
 
 int
-wait_for_jobs(struct hq_cli *cli, const struct selector *jobs, bool without_close, bool with_fail, struct hq_err *err)
+wait_for_jobs(struct hq_cli *cli, const struct hq_selector *jobs, bool without_close, bool with_fail,
+              struct hq_err *err)
 {
     struct follow f;
     follow_init(&f, cli, jobs);

@@ -9,7 +9,7 @@
 #include "hq/follow.h"
 
 struct job_wait_args {
-    struct selector jobs;
+    struct hq_selector jobs;
     bool without_close;
     bool fail;
 };
@@ -17,7 +17,7 @@ struct job_wait_args {
 extern const struct hq_opt job_wait_opts[JOB_WAIT_OPTS];
 
 struct job_progress_args {
-    struct selector jobs;
+    struct hq_selector jobs;
     bool fail;
 };
 #define JOB_PROGRESS_OPTS 2
@@ -27,7 +27,7 @@ extern const struct hq_opt old_wait_opts[OLD_WAIT_OPTS]; /* hq wait, hq progress
 
 /* Blocks until every selected job is completed (without_close: terminated). with_fail: exit status 1 when a job failed
  * or was canceled (text in err). Unknown ids are logged. */
-HQ_MUST_CHECK int wait_for_jobs(struct hq_cli *cli, const struct selector *jobs, bool without_close, bool with_fail,
+HQ_MUST_CHECK int wait_for_jobs(struct hq_cli *cli, const struct hq_selector *jobs, bool without_close, bool with_fail,
                                 struct hq_err *err);
 
 #endif

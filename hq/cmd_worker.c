@@ -88,7 +88,7 @@ struct worker_pages { /* all memory in `arena` */
 };
 
 static int
-get_workers(struct hq_cli *cli, const struct selector *workers, enum list_filter filter, struct worker_pages *ret,
+get_workers(struct hq_cli *cli, const struct hq_selector *workers, enum list_filter filter, struct worker_pages *ret,
             struct hq_err *err)
 {
     Hq__WorkerList req = HQ__WORKER_LIST__INIT;
@@ -221,7 +221,7 @@ int
 cmd_worker_address_run(struct hq_cli *cli, const struct hq_parsed *p, struct hq_err *err)
 {
     const struct worker_address_args *args = p->args;
-    struct selector one = {.kind = SELECTOR_RANGES};
+    struct hq_selector one = {.kind = HQ_SELECT_RANGES};
     struct worker_pages w = {.arena = &cli->arena};
     hq_ranges_add(&one.ids, args->worker, 1, 1);
     int rc = get_workers(cli, &one, LIST_ALL, &w, err);

@@ -7,7 +7,7 @@
 #define HQ_HQ_CMD_WORKER_H
 
 #include "hq/commands.h"
-#include "hq/selector.h"
+#include "hq/selector_wire.h"
 
 /* worker start has hq_worker_start_opts, worker hwdetect hq_hwdetect_opts */
 
@@ -19,7 +19,7 @@ struct worker_list_args {
 extern const struct hq_opt worker_list_opts[WORKER_LIST_OPTS];
 
 struct worker_select_args {
-    struct selector workers;
+    struct hq_selector workers;
 };
 #define WORKER_SELECT_OPTS 1
 extern const struct hq_opt worker_info_opts[WORKER_SELECT_OPTS];

@@ -11,7 +11,7 @@
 #define RETRY_MS 250      /* between two attempts to reach a hqd that is gone */
 
 void
-follow_init(struct follow *f, struct hq_cli *cli, const struct selector *jobs)
+follow_init(struct follow *f, struct hq_cli *cli, const struct hq_selector *jobs)
 {
     *f = (struct follow){.cli = cli};
     f->jobs = selector_wire(jobs, &cli->arena);
@@ -35,7 +35,7 @@ keep_ids(struct follow *f)
     for (size_t ix = 0; ix < f->state->n_jobs; ix++) {
         hq_ranges_add(&f->ids, f->state->jobs[ix]->job, 1, 1);
     }
-    struct selector ids = {.kind = SELECTOR_RANGES, .ids = f->ids};
+    struct hq_selector ids = {.kind = HQ_SELECT_RANGES, .ids = f->ids};
     f->jobs = selector_wire(&ids, &f->cli->arena);
 }
 

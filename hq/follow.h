@@ -8,7 +8,7 @@
 #define HQ_HQ_FOLLOW_H
 
 #include "hq/commands.h"
-#include "hq/selector.h"
+#include "hq/selector_wire.h"
 
 #define FOLLOW_GONE_MS_MAX 60000
 
@@ -21,7 +21,7 @@ struct follow {
     struct hq_ranges ids;
 };
 
-void follow_init(struct follow *f, struct hq_cli *cli, const struct selector *jobs);
+void follow_init(struct follow *f, struct hq_cli *cli, const struct hq_selector *jobs);
 void follow_fini(struct follow *f);
 /* The first call answers at once, later ones when something has changed. At most wait_ms (0 = 30 s) pass. */
 HQ_MUST_CHECK int follow_next(struct follow *f, hq_ms wait_ms, struct hq_err *err);

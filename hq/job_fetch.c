@@ -66,7 +66,7 @@ job_fetch_set(struct hq_cli *cli, const struct job_set_query *q, struct job_set 
         req.after_job = has_more ? a->jobs[a->n_jobs - 1]->job : 0;
         set.last_job = a->last_job;
     }
-    bool is_last = q->jobs != NULL && q->jobs->kind == SELECTOR_LAST;
+    bool is_last = q->jobs != NULL && q->jobs->kind == HQ_SELECT_LAST;
     if (is_last && set.count + set.not_found_count == 0 && set.last_job != 0) { /* "last" is a job that was forgotten */
         hq_arena_grow(arena, &set.not_found, &set.not_found_cap, 1, sizeof *set.not_found);
         set.not_found[set.not_found_count++] = set.last_job;
@@ -93,9 +93,9 @@ first_from(const struct job_set *set, uint32_t id)
 }
 
 void
-job_set_order(struct job_set *set, const struct selector *jobs, struct hq_arena *arena)
+job_set_order(struct job_set *set, const struct hq_selector *jobs, struct hq_arena *arena)
 {
-    if (jobs->kind != SELECTOR_RANGES || jobs->ids.count < 2) {
+    if (jobs->kind != HQ_SELECT_RANGES || jobs->ids.count < 2) {
         return;
     }
     Hq__JobInfo **v = hq_arena_array(arena, set->count + 1, sizeof(Hq__JobInfo *));
@@ -170,9 +170,9 @@ job_fetch_detail(struct hq_cli *cli, uint32_t job, bool with_descs, struct job_d
 }
 
 int
-job_fetch_one(struct hq_cli *cli, const struct selector *job, uint32_t *ret, bool *ret_found, struct hq_err *err)
+job_fetch_one(struct hq_cli *cli, const struct hq_selector *job, uint32_t *ret, bool *ret_found, struct hq_err *err)
 {
-    if (job->kind == SELECTOR_RANGES) {
+    if (job->kind == HQ_SELECT_RANGES) {
         *ret = hq_ranges_at(&job->ids, 0);
         *ret_found = true;
         return 0;

@@ -4,7 +4,7 @@
 #include "common/out_table.h"
 #include "hq/desc_print.h"
 #include "hq/follow.h"
-#include "hq/selector.h"
+#include "hq/selector_wire.h"
 
 #include <stdio.h>
 

@@ -266,7 +266,7 @@ notify_follow(struct notify *n, uint32_t job, bool with_progress)
     struct hq_err err = {0};
     struct hq_arena arena;
     struct bar bar = {0};
-    struct selector jobs = {.kind = SELECTOR_RANGES, .ids = HQ_RANGES_INIT};
+    struct hq_selector jobs = {.kind = HQ_SELECT_RANGES, .ids = HQ_RANGES_INIT};
     hq_ranges_add(&jobs.ids, job, 1, 1);
     follow_init(&bar.follow, n->cli, &jobs);
     hq_arena_init(&arena, 0);

@@ -141,7 +141,7 @@ show(struct hq_cli *cli, struct follow *f, enum progress_form form, struct hq_er
 }
 
 int
-progress_run(struct hq_cli *cli, const struct selector *jobs, enum progress_form form, bool *ret_failed,
+progress_run(struct hq_cli *cli, const struct hq_selector *jobs, enum progress_form form, bool *ret_failed,
              bool *ret_canceled, struct hq_err *err)
 {
     struct follow f;

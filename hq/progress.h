@@ -15,7 +15,7 @@ enum progress_form {
 };
 
 /* Shows the jobs until all are completed. *ret_failed, *ret_canceled: did any task end so? (NULL allowed) */
-HQ_MUST_CHECK int progress_run(struct hq_cli *cli, const struct selector *jobs, enum progress_form form,
+HQ_MUST_CHECK int progress_run(struct hq_cli *cli, const struct hq_selector *jobs, enum progress_form form,
                                bool *ret_failed, bool *ret_canceled, struct hq_err *err);
 /* One line without the redraw sequence. */
 void progress_line(struct hq_buf *b, Hq__JobInfo *const *jobs, size_t count, enum progress_form form, bool with_color);

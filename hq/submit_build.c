@@ -3,7 +3,7 @@
 #include "common/limits.h"
 #include "common/placeholder.h"
 #include "hq/desc_print.h"
-#include "hq/selector.h"
+#include "hq/selector_wire.h"
 #include "hq/submit_mpi.h"
 
 #include <stdlib.h>

@@ -1,7 +1,7 @@
 #include "hq/submit_send.h"
 
 #include "common/limits.h"
-#include "hq/selector.h"
+#include "hq/selector_wire.h"
 
 #include <sys/random.h>
 

@@ -2,7 +2,7 @@
 
 #include "hq/client.h"
 #include "hq/desc_print.h"
-#include "hq/selector.h"
+#include "hq/selector_wire.h"
 
 _Static_assert((int)HQ_STATE_WAITING == HQ__TASK_STATE__TASK_WAITING &&
                    (int)HQ_STATE_RUNNING == HQ__TASK_STATE__TASK_RUNNING &&

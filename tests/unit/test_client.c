@@ -298,7 +298,7 @@ test_wait_survives_restart(void **state)
     (void)state;
     struct hq_cli cli;
     struct hq_err err = {0};
-    struct selector jobs = {.kind = SELECTOR_ALL};
+    struct hq_selector jobs = {.kind = HQ_SELECT_ALL};
     pid_t pid = start_server();
     cli_init(&cli);
     assert_int_equal(wait_for_jobs(&cli, &jobs, false, true, &err), 0);

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "hq/selector.h"
+#include "hq/selector_wire.h"
 #include "hq/worker_read.h"
 
 static struct hq_arena arena;
@@ -163,7 +163,7 @@ static void
 test_selections(void **state)
 {
     (void)state;
-    struct selector s = {0};
+    struct hq_selector s = {0};
     assert_int_equal(selector_parse(NULL, HQ_STR("1-3,10-20:5"), &s, &arena, NULL), 0);
     Hq__Selector *wire = selector_wire(&s, &arena);
     static const uint32_t want[] = {1, 3, 1, 10, 3, 5};
@@ -179,9 +179,9 @@ test_selections(void **state)
     assert_int_equal(selector_parse(NULL, HQ_STR("all"), &s, &arena, NULL), 0);
     assert_int_equal(selector_wire(&s, &arena)->kind, HQ__SELECT_KIND__SELECT_ALL);
     assert_int_equal(selector_parse_one(NULL, HQ_STR("last"), &s, &arena, NULL), 0);
-    assert_int_equal(s.kind, SELECTOR_LAST);
+    assert_int_equal(s.kind, HQ_SELECT_LAST);
     assert_int_equal(selector_parse_one(NULL, HQ_STR("5"), &s, &arena, NULL), 0);
-    assert_int_equal(s.kind, SELECTOR_RANGES);
+    assert_int_equal(s.kind, HQ_SELECT_RANGES);
     assert_true(hq_ranges_has(&s.ids, 5));
     hq_ranges_fini(&s.ids);
     assert_true(selector_parse_one(NULL, HQ_STR("1-2"), &s, &arena, NULL) < 0);

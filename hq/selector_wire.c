@@ -1,24 +1,12 @@
-#include "hq/selector.h"
-
-#include "common/selector.h"
+#include "hq/selector_wire.h"
 
 int
 selector_parse(const struct hq_opt *opt, struct hq_str value, void *target, struct hq_arena *arena, struct hq_err *err)
 {
     (void)opt;   /* one grammar */
     (void)arena; /* ranges are heap memory */
-    struct selector *s = target;
-    struct hq_selector parsed = {0};
-    int rc = hq_selector_parse(&parsed, value, true, err);
-    if (rc == 0) {
-        s->kind = (enum selector_kind)parsed.kind;
-        s->ids = parsed.ids;
-    }
-    return rc;
+    return hq_selector_parse(target, value, true, err);
 }
-_Static_assert((int)SELECTOR_RANGES == (int)HQ_SELECT_RANGES, "kinds differ");
-_Static_assert((int)SELECTOR_LAST == (int)HQ_SELECT_LAST, "kinds differ");
-_Static_assert((int)SELECTOR_ALL == (int)HQ_SELECT_ALL, "kinds differ");
 
 int
 selector_parse_one(const struct hq_opt *opt, struct hq_str value, void *target, struct hq_arena *arena,
@@ -26,14 +14,14 @@ selector_parse_one(const struct hq_opt *opt, struct hq_str value, void *target, 
 {
     (void)opt;   /* one grammar */
     (void)arena; /* ranges are heap memory */
-    struct selector *s = target;
+    struct hq_selector *s = target;
     bool is_last = false;
     uint32_t id = 0;
     int rc = hq_selector_parse_one(value, &is_last, &id, err);
     if (rc < 0) {
         return rc;
     }
-    s->kind = is_last ? SELECTOR_LAST : SELECTOR_RANGES;
+    s->kind = is_last ? HQ_SELECT_LAST : HQ_SELECT_RANGES;
     if (!is_last) {
         hq_ranges_add(&s->ids, id, 1, 1);
     }
@@ -55,17 +43,17 @@ selector_ranges_wire(const struct hq_ranges *r, struct hq_arena *arena)
 }
 
 Hq__Selector *
-selector_wire(const struct selector *s, struct hq_arena *arena)
+selector_wire(const struct hq_selector *s, struct hq_arena *arena)
 {
     static const Hq__SelectKind kinds[] = {
-        [SELECTOR_RANGES] = HQ__SELECT_KIND__SELECT_RANGES,
-        [SELECTOR_LAST] = HQ__SELECT_KIND__SELECT_LAST,
-        [SELECTOR_ALL] = HQ__SELECT_KIND__SELECT_ALL,
+        [HQ_SELECT_RANGES] = HQ__SELECT_KIND__SELECT_RANGES,
+        [HQ_SELECT_LAST] = HQ__SELECT_KIND__SELECT_LAST,
+        [HQ_SELECT_ALL] = HQ__SELECT_KIND__SELECT_ALL,
     };
     Hq__Selector *wire = hq_arena_alloc(arena, sizeof *wire);
     hq__selector__init(wire);
     wire->kind = kinds[s->kind];
-    if (s->kind == SELECTOR_RANGES) {
+    if (s->kind == HQ_SELECT_RANGES) {
         wire->ids = selector_ranges_wire(&s->ids, arena);
     }
     return wire;
