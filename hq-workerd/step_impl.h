@@ -1,5 +1,5 @@
-/* step_impl.h - state shared by step.c (table), step_conn.c (local connections), step_route.c (frames between nodes) and
- * step_run.c (remote commands that run here). */
+/* step_impl.h - state shared by step.c (table), step_ranks.c (hq-stepd's runs), step_conn.c (local connections), step_call.c
+ * (callers of remote commands), step_run.c (remote commands that run here) and step_route.c (frames between nodes). */
 #ifndef HQ_WORKERD_STEP_IMPL_H
 #define HQ_WORKERD_STEP_IMPL_H
 
@@ -108,8 +108,12 @@ struct steps {
 struct step *steps_find(const struct steps *s, uint32_t job, uint32_t task, uint32_t instance);
 HQ_MUST_CHECK int steps_add(struct steps *s, struct body *body, uint32_t task, uint32_t instance, struct step_desc *desc,
                             struct step **ret);
+
+/* ---- step_ranks.c */
 /* A batch for a hidden run of the step's task; it takes `hidden` unless it fails. */
 HQ_MUST_CHECK struct batch *step_make_batch(struct step *st, struct body *body, struct hidden *hidden);
+HQ_MUST_CHECK int step_start_ranks(struct step *st, struct hq_str entry); /* our hq-stepd, as the root's worker starts the root's */
+void step_on_ranks_end(struct step *st, int exit_code, struct hq_str error); /* its run; -1: there was none */
 /* The local hq-stepd is gone, run and connection: if it had not said why, the other nodes are told. */
 void step_check_ranks(struct step *st);
 
@@ -118,9 +122,15 @@ void conns_on_time(struct steps *s, hq_ms now_ms);
 hq_ms conns_next_ms(const struct steps *s);
 void conn_destroy(struct step_conn *c);
 void step_to_ranks(struct step *st, struct hq_str frame);   /* to the local hq-stepd, now or when it comes */
-void conns_on_rexec(struct step *st, uint32_t node, const struct step_rexec *r); /* for a caller here */
-void conns_on_lost(struct step *st, uint32_t node, struct hq_str why);
+void conn_send(struct step_conn *c, struct hq_str frame);
 void step_resume_ranks(struct step *st); /* links have room again */
+
+/* ---- step_call.c */
+HQ_MUST_CHECK int caller_begin(struct step_conn *c, struct step *st); /* NULL: it knows no secret of ours */
+HQ_MUST_CHECK int caller_on_frame(struct step_conn *c, struct hq_str frame);
+void caller_on_drained(struct step_conn *c);
+void conns_on_rexec(struct step *st, uint32_t node, const struct step_rexec *r); /* from the command's node */
+void conns_on_lost(struct step *st, uint32_t node, struct hq_str why);
 
 /* ---- step_route.c */
 void step_send(struct step *st, uint32_t to, struct hq_str frame); /* never calls back */

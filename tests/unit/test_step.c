@@ -40,6 +40,7 @@ struct node {
     struct steps *steps;
     struct step_desc *desc;
     struct body *body;
+    int listen_fd;
     uint32_t slots;
     uint32_t ended, hidden_ended, tasks_ended;
     enum run_end end; /* of the last run that is not hidden */
@@ -175,6 +176,7 @@ node_init(struct world *w, struct node *n, int listen_fd)
     struct hq_buf path = HQ_BUF_INIT;
 
     n->w = w;
+    n->listen_fd = listen_fd;
     launch_init(&n->f, 2, 50);
     launcher_destroy(n->f.l); /* another one, with a hq-stepd */
     launch_make_file(&n->f, "stepd", "#!/bin/sh\ncd \"${0%/*}\"; echo \"$$ ${HQ_ACCESS_KEY##*:} $*\" > up.p; mv up.p up; exec sleep 1000\n",
@@ -222,6 +224,7 @@ world_fini(struct world *w)
         const struct lane_match all = {.any_job = true, .any_instance = true};
         kill_matching(n, &all);
         steps_destroy(n->steps);
+        (void)close(n->listen_fd);
         launch_fini(&n->f);
         body_unref(n->body);
         step_desc_unref(n->desc);
@@ -634,7 +637,10 @@ caller_send_open(struct stepd *d, const char *host, const char *command)
 static void
 test_remote_commands(void **state)
 {
-    static const char *const hosts[] = {"n1", "n1.example", "n0"};
+    static const struct {
+        const char *host;
+        uint32_t node; /* 2 = none */
+    } rows[] = {{"n1", 1}, {"n1.example", 1}, {"n0", 0}, {"localhost", 0}, {"127.0.0.1", 0}, {"n1.elsewhere", 2}, {"", 2}};
     struct world w;
     struct stepd root;
     struct hq_buf key = HQ_BUF_INIT;
@@ -651,21 +657,24 @@ test_remote_commands(void **state)
     (void)hq_str_split(&rest, ' ', &token);
     (void)hq_str_split(&rest, ' ', &token);
     char *own = hq_str_dupz(token);
-    for (size_t i = 0; i < HQ_ARRAY_LEN(hosts); i++) {
+    for (size_t i = 0; i < HQ_ARRAY_LEN(rows); i++) {
         struct stepd caller;
         struct hq_buf out = HQ_BUF_INIT;
         const Hq__StepMsg *m;
         uint32_t job = 0, task = 0;
         stepd_connect(&caller, &w.at[0], own, HQ__STEP_KIND__STEP_REXEC);
-        caller_send_open(&caller, hosts[i], "echo ${HQ_ACCESS_KEY##*:}; exit 5");
+        caller_send_open(&caller, rows[i].host, "echo ${HQ_ACCESS_KEY##*:}; exit 5");
         while ((m = stepd_take(&w, &caller))->what_case == HQ__STEP_MSG__WHAT_REXEC_DATA) {
             hq_buf_add(&out, m->rexec_data->data.data, m->rexec_data->data.len);
         }
         assert_int_equal(HQ__STEP_MSG__WHAT_REXEC_END, m->what_case);
-        assert_int_equal(5, m->rexec_end->exit_code);
-        const struct node *there = &w.at[hosts[i][1] - '0'];
-        assert_true(steps_check_secret(there->steps, hq_str_trim(hq_buf_view(&out)), &job, &task));
-        assert_true(job == JOB && task == TASK);
+        assert_int_equal(rows[i].node == 2 ? 255 : 5, m->rexec_end->exit_code);
+        assert_int_equal(rows[i].node == 2, m->rexec_end->error.len > 0);
+        if (rows[i].node < 2) {
+            const struct node *there = &w.at[rows[i].node];
+            assert_true(steps_check_secret(there->steps, hq_str_trim(hq_buf_view(&out)), &job, &task));
+            assert_true(job == JOB && task == TASK);
+        }
         hq_buf_fini(&out);
         stepd_fini(&caller);
     }
