@@ -13,7 +13,7 @@
 #define NOTHING 1e-11          /* relative: sums in another order differ by less */
 #define SIDEWAYS_ROWS_MAX 32u  /* with so few workers what is as good is taken too: a way to what is better */
 #define CHOICE_NODES 4u        /* what it costs to set up one choice */
-#define BENT_CAP_MAX 4u
+#define BENT_CAP_MAX 16u
 #define TOGETHER_MAX 4u /* workers that choose again at a time */
 
 struct item {
@@ -176,7 +176,9 @@ load(struct level *l, const struct row *row, const uint64_t *left, const struct 
     for (uint32_t r = 0; r < l->res_count; r++) {
         k->free[r] = l->res[r] < row->w->res_count ? HQ_MAX(row->w->plan_free[l->res[r]], (int64_t)0) : 0;
         k->share[r] = l->share[r];
-        for (uint32_t i = 0; i < l->own_from; i++) { /* what it has already */
+    }
+    for (uint32_t i = 0; row->value > 0 && i < l->item_count; i++) { /* what it has already */
+        for (uint32_t r = 0; row->n[i] > 0 && r < l->res_count; r++) {
             k->free[r] -= row->n[i] * amount_of(l, row, &l->items[i], r);
         }
     }
@@ -221,7 +223,7 @@ fills_alone(const struct level *l, const struct row *row)
     return UINT32_MAX;
 }
 
-/* Takes what is best for it from what is left; it has nothing but, at first, tasks of higher levels. */
+/* Adds to what it has what is best from what is left. */
 static void
 choose(struct level *l, struct row *row, const struct bend *bent, uint32_t nodes_max)
 {
@@ -324,13 +326,14 @@ choose_in_turn(struct level *l)
             l->bound += last_bound;
             continue;
         }
-        choose(l, row, NULL, FIRST_NODES);
-        double bound = row->value;
-        if (!has_plenty || l->k.nodes >= FIRST_NODES) {
+        double bound = 0;
+        if (!has_plenty) { /* what it could make of all tasks, not of those that the ones before it left */
             load(l, row, l->all, NULL);
             bound = knapsack_bound(&l->k);
         }
+        choose(l, row, NULL, FIRST_NODES);
         if (has_plenty) {
+            bound = l->k.nodes < FIRST_NODES ? row->value : l->k.bound;
             last = row;
             last_bound = bound;
         }
@@ -365,6 +368,14 @@ struct saved {
 };
 
 static void
+save(const struct level *l, struct row *row, struct saved *ret)
+{
+    ret->row = row;
+    ret->value = row->value;
+    memcpy(ret->n, row->n, l->item_count * sizeof(ret->n[0]));
+}
+
+static void
 restore(struct level *l, const struct saved *s, uint32_t count)
 {
     for (uint32_t i = 0; i < count; i++) {
@@ -386,10 +397,17 @@ bend(struct level *l, const struct row *row, struct bend *ret)
 {
     for (uint32_t i = 0; i < l->item_count; i++) {
         ret[i] = (struct bend){.factor = 0.7 + 0.6 * hq_rng_f64(&l->rng), .cap = row->cap[i]};
-        if (row->cap[i] > 0 && hq_rng_below(&l->rng, 2) == 0) {
+        if (row->cap[i] > 0 && hq_rng_below(&l->rng, 3) == 0) {
             ret[i].cap = (uint32_t)hq_rng_below(&l->rng, HQ_MIN(row->cap[i], BENT_CAP_MAX));
         }
     }
+}
+
+static bool
+is_kept(const struct level *l, double before)
+{
+    bool is_small = l->row_count <= SIDEWAYS_ROWS_MAX;
+    return is_small ? l->value >= before * (1 - NOTHING) : l->value > before * (1 + NOTHING);
 }
 
 static void
@@ -407,8 +425,7 @@ choose_again(struct level *l, uint32_t count)
                 is_new = is_new && s[k].row != s[i].row;
             }
         } while (!is_new);
-        memcpy(s[i].n, s[i].row->n, l->item_count * sizeof(s[i].n[0]));
-        s[i].value = s[i].row->value;
+        save(l, s[i].row, &s[i]);
     }
     for (uint32_t i = 0; i < count; i++) {
         give_up(l, s[i].row);
@@ -420,9 +437,37 @@ choose_again(struct level *l, uint32_t count)
         }
         choose(l, s[i].row, is_last ? NULL : bent, AGAIN_NODES);
     }
-    bool is_kept = l->row_count <= SIDEWAYS_ROWS_MAX ? l->value >= before * (1 - NOTHING) : l->value > before * (1 + NOTHING);
-    if (!is_kept) {
+    if (!is_kept(l, before)) {
         restore(l, s, count);
+    }
+}
+
+/* One worker gives all up for a task that found no room; the others take in of that what they can. */
+static void
+push_in(struct level *l)
+{
+    struct saved s[SIDEWAYS_ROWS_MAX];
+    struct bend only[KNAPSACK_ITEMS_MAX] = {{0}};
+    double before = l->value;
+    struct row *row = &l->rows[hq_rng_below(&l->rng, l->row_count)];
+    uint32_t item = l->own_from + (uint32_t)hq_rng_below(&l->rng, l->item_count - l->own_from);
+    if (row->cap[item] == 0 || l->left[l->items[item].cls_ix] == 0) {
+        return;
+    }
+    for (uint32_t i = 0; i < l->row_count; i++) {
+        save(l, &l->rows[i], &s[i]);
+    }
+    only[item] = (struct bend){.factor = 1, .cap = 1};
+    give_up(l, row);
+    choose(l, row, only, AGAIN_NODES);
+    choose(l, row, NULL, AGAIN_NODES);
+    for (uint32_t i = 0; i < l->row_count; i++) {
+        if (&l->rows[i] != row) {
+            choose(l, &l->rows[i], NULL, AGAIN_NODES);
+        }
+    }
+    if (!is_kept(l, before)) {
+        restore(l, s, (uint32_t)l->row_count);
     }
 }
 
@@ -444,7 +489,11 @@ improve(struct level *l)
     }
     for (uint32_t round = 0; round < ROUNDS_MAX && !is_good(l) && l->p->nodes_left > 0; round++) {
         uint32_t most = (uint32_t)HQ_MIN((size_t)TOGETHER_MAX, l->row_count);
-        choose_again(l, most <= 2 ? most : 2 + (uint32_t)hq_rng_below(&l->rng, most - 1));
+        if (is_small && round % 2 == 0) {
+            push_in(l);
+        } else {
+            choose_again(l, most <= 2 ? most : 2 + (uint32_t)hq_rng_below(&l->rng, most - 1));
+        }
     }
     /* Nothing gained by going sideways: as it was, which is by the order of the workers. */
     for (size_t i = 0; is_small && l->value <= before * (1 + 2 * NOTHING) && i < l->row_count; i++) {
