@@ -41,6 +41,17 @@ class AllocWorld(World):
     def status(self, *queue):
         return self.json("alloc", "status", *queue)
 
+    def comms(self, *names):
+        """Pids of this world's processes with one of these names."""
+        found = []
+        for pid in self.leftovers():
+            try:
+                if pathlib.Path(f"/proc/{pid}/comm").read_text().strip() in names:
+                    found.append(pid)
+            except FileNotFoundError:
+                continue
+        return found
+
     def allocd_pid(self):
         return self.status()["daemon"]["pid"]
 

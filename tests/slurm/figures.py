@@ -92,12 +92,11 @@ COMMANDS = {"hq-allocd": ("hq-allocd",), "batch command": ("sbatch", "squeue", "
 
 def kill_one(world, names):
     """Of the world's processes, the first with one of these names."""
-    for pid in world.leftovers():
+    for pid in world.comms(*names):
         try:
-            if pathlib.Path(f"/proc/{pid}/comm").read_text().strip() in names:
-                os.kill(pid, signal.SIGKILL)
-                return True
-        except (FileNotFoundError, ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+            return True
+        except ProcessLookupError:
             continue
     return False
 

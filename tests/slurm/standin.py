@@ -149,7 +149,7 @@ if name == "qstat":
             if "exit" in j: jobs[n]["Exit_status"] = j["exit"]
         if jobs: answer["Jobs"] = jobs
     quiet = "-E" in args and known
-    die(153 if unknown and not quiet else 0, "" if quiet else "".join("qstat: Unknown Job Id %%s\n" %% n for n in unknown), json.dumps(answer, indent="\t"))
+    die(1 if fault == "exit" else 153 if unknown and not quiet else 0, "" if quiet else "".join("qstat: Unknown Job Id %%s\n" %% n for n in unknown), json.dumps(answer, indent="\t"))
 if name == "qdel":
     if down:
         die(162, "Connection refused\nCouldn't connect to cluster: pbs01\n")

@@ -456,6 +456,19 @@ def test_pbs_several_are_asked_for_at_once(fake):
     assert asked and all("-E" in call for call in asked)
 
 
+def test_nonzero_exit_with_valid_output(fake):
+    """qstat fails for some reason of its own and still tells of the jobs it knows."""
+    add(fake, "pbs")
+    want(fake)
+    alloc = one(fake)
+    fake.batch.fault(qstat="exit")
+    fake.batch.set(alloc["id"], state="R", start=time.time())
+    one(fake, "running")
+    fake.batch.set(alloc["id"], state="F", end=time.time(), exit=0)
+    wait_until(lambda: fake.allocs()[alloc["id"]]["status"] == "finished", "its end")
+    assert fake.status()["daemon"]["problem"] is None
+
+
 def test_pbs_held_and_never(fake):
     add(fake, "pbs")
     want(fake)

@@ -2,6 +2,7 @@
 import json
 import os
 import signal
+import time
 
 import pytest
 
@@ -208,6 +209,25 @@ def test_hqd_dies(slurm, alloc_world):
     assert len(slurm.jobs("live")) == 1
     world.hq("alloc", "remove", "--force", 1)
     wait_until(lambda: not slurm.live(), "no job of ours in Slurm")
+
+
+@pytest.mark.limit(90)
+def test_controller_hangs(slurm, alloc_world):
+    """sbatch waits for a controller that takes connections and answers nothing; the server answers, and one job comes of it."""
+    world = alloc_world
+    world.hq(*ADD, "--time-limit=5m", "--cpus=2")
+    slurm.pause_controller()
+    job = world.submit("true")
+    wait_until(lambda: world.comms("sbatch"), "sbatch that waits")
+    for _ in range(20):
+        began = time.monotonic()
+        assert world.jobs()[job]["task_count"] == 1
+        assert time.monotonic() - began < 1
+    assert world.allocd_pid() != 0
+    slurm.continue_controller()
+    assert world.wait_job(job)["finished"] == 1
+    names = [name for _, name, _ in slurm.jobs().values()]
+    assert len(names) == len(set(names))
 
 
 @pytest.mark.limit(60)
