@@ -13,6 +13,17 @@ is(const char *what, const char *name)
     return strcmp(what, name) == 0;
 }
 
+/* Its time is when it went wrong. */
+static void
+mark(void)
+{
+    FILE *f = fopen("went-wrong", "we");
+
+    if (f != NULL) {
+        fclose(f);
+    }
+}
+
 static void
 wait_for_ever(void)
 {
@@ -107,7 +118,8 @@ main(int argc, char **argv)
         printf("no MPI here\n");
         return 0;
     }
-    if (is_mine) {
+    if (is_mine && (strncmp(what, "early", 5) == 0 || is(what, "garbage"))) {
+        mark();
         misbehave_early(what);
     }
     MPI_Init(&argc, &argv);
@@ -116,9 +128,13 @@ main(int argc, char **argv)
         leave_behind();
     }
     if (is_mine) {
+        mark();
         misbehave(what);
     }
     MPI_Barrier(MPI_COMM_WORLD);
     MPI_Finalize();
+    if (is_mine) {
+        mark();
+    }
     return is_mine && is(what, "late-exit") ? 11 : 0;
 }
