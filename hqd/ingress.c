@@ -341,6 +341,7 @@ ingress_input(const struct ingress_msg *m, struct uploads *uploads, struct hq_st
     case INPUT_SERVER_STOP:
     case INPUT_PEER_GONE:
     case INPUT_PEER_BACK:
+    case INPUT_NONSENSE:
     case INPUT_TIMER:
         break;
     }

@@ -28,6 +28,11 @@ net_turn_on_request(void *shell, const struct hq_net_peer *net, const struct hq_
             hq_log_warn("A message of a worker was refused: %s peer=%s", err.text, net->addr);
         }
         shell_refuse(s, handle, err.code, err.text);
+        if (err.code != -ESTALE && m.row->input == INPUT_TURN && p->worker != 0) {
+            hq_log_warn("Worker %u is dropped: its reports make no sense", p->worker);
+            in = (struct input){.kind = INPUT_NONSENSE, .u.peer.worker = {p->worker}};
+            shell_step(s, &in);
+        }
         return;
     }
     if (in.kind == INPUT_TURN) {

@@ -95,6 +95,9 @@ on_turn(struct shell *s, const struct effect *e)
 {
     const struct turn_answer *t = &e->u.turn;
     const struct request *r = request_find(&s->peers, t->handle);
+    if (t->code == -EPROTO) {
+        hq_log_warn("Worker %u is dropped: it reports %.*s", t->worker.v, HQ_STR_FMT(t->text));
+    }
     if (r != NULL) {
         hq_buf_clear(&s->answer_bytes);
         egress_turn(&s->answer_bytes, r->request_id, t, &s->fx.arena);

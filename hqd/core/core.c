@@ -207,6 +207,7 @@ static const input_fn other_handlers[INPUT_KINDS] = {
     [INPUT_TURN] = turn_on_input,
     [INPUT_PEER_GONE] = lost_on_peer_gone,
     [INPUT_PEER_BACK] = lost_on_peer_back,
+    [INPUT_NONSENSE] = lost_on_nonsense,
     [INPUT_ALLOC_REPORTS] = alloc_on_reports,
 };
 

@@ -32,8 +32,9 @@ enum input_kind {
     INPUT_ALLOC_PAUSE,
     INPUT_ALLOC_REMOVE,
     INPUT_ALLOC_REPORTS,
+    INPUT_NONSENSE, /* what this worker's peer sent as a turn is none */
 };
-#define INPUT_KINDS 17
+#define INPUT_KINDS 18
 
 /* Who asks: client inputs only. */
 struct input_client {

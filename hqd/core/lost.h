@@ -17,6 +17,7 @@ void lost_node(struct ctx *ctx, struct worker *root, struct job *job, const stru
 void lost_on_stop(struct ctx *ctx, const struct input *in);
 void lost_on_peer_gone(struct ctx *ctx, const struct input *in);
 void lost_on_peer_back(struct ctx *ctx, const struct input *in);
+void lost_on_nonsense(struct ctx *ctx, const struct input *in);
 /* Sets the timer of the next deadline: peer gone, told to stop, silent. */
 void lost_watch(struct ctx *ctx, struct worker *w);
 /* Starts, keeps or ends the idle clock. */

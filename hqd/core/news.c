@@ -98,6 +98,47 @@ news_filter(struct ctx *ctx, const struct job *job, const struct worker *w, uint
     return s.count;
 }
 
+/* ---- nonsense */
+/* Can an honest worker say that of a task which is not its own? Only when it lost it without knowing: then the task has
+ * ended, or a higher instance. */
+static const char *
+doubt_task(const struct job *job, const struct worker *w, uint32_t instance, hq_task_ix id)
+{
+    uint32_t pos;
+    if (!idset_find(&job->ids, id, &pos)) {
+        return "a task that its job does not have";
+    }
+    struct task_page *p = task_table_peek(&job->tasks, pos);
+    uint32_t at = pos % TASK_PAGE_TASKS;
+    uint32_t newest = p == NULL ? 0 : page_instance(p)[at];
+    enum task_state state = task_state_at(&job->tasks, pos);
+    bool is_held = p != NULL && task_is_held(page_state(p)[at]);
+    if (instance > newest) {
+        return "an instance that nobody was given";
+    }
+    if (instance < newest || !(is_held || state == TASK_WAITING) || (is_held && page_worker(p)[at] == w->id.v)) {
+        return NULL;
+    }
+    return "a task that it was not given";
+}
+
+/* Of news that is not all true. */
+static void
+doubt(struct ctx *ctx, const struct worker *w, hq_job_id id, uint32_t instance, const struct hq_ranges *ids, const char **lie)
+{
+    const struct job *job = core_job(ctx->core, id.v);
+    if (!w->has_settled || *lie != NULL) {
+        return;
+    }
+    if (id.v == 0 || id.v >= ctx->core->next_job) {
+        *lie = "a job that never was";
+    }
+    struct hq_ranges_iter it = hq_ranges_iter(ids);
+    for (uint32_t task; job != NULL && *lie == NULL && hq_ranges_next(&it, &task);) {
+        *lie = doubt_task(job, w, instance, task);
+    }
+}
+
 /* ---- measurements: what prefill goes by */
 static void
 measure(struct ctx *ctx, struct worker *w, const struct job *job, const struct tasks_finished *g, uint64_t n)
@@ -132,12 +173,16 @@ gang_led_by(const struct job *job, const struct worker *w, hq_task_ix task)
 }
 
 static void
-take_started(struct ctx *ctx, struct worker *w, const struct tasks_started *g)
+take_started(struct ctx *ctx, struct worker *w, const struct tasks_started *g, const char **lie)
 {
     struct job *job = core_job(ctx->core, g->job.v);
     struct record rec = {.kind = RECORD_TASKS_STARTED, .u.tasks_started = {.worker = w->id, .tasks = *g}};
     struct tasks_started *to = &rec.u.tasks_started.tasks;
-    if (job == NULL || news_filter(ctx, job, w, g->instance, true, &to->ids, &to->times) == 0) {
+    uint64_t n = job == NULL ? 0 : news_filter(ctx, job, w, g->instance, true, &to->ids, &to->times);
+    if (n < hq_ranges_size(&g->ids)) {
+        doubt(ctx, w, g->job, g->instance, &g->ids, lie);
+    }
+    if (n == 0) {
         return;
     }
     const struct gang *gang = gang_led_by(job, w, to->ids.v[0].first);
@@ -153,13 +198,14 @@ take_started(struct ctx *ctx, struct worker *w, const struct tasks_started *g)
 static void
 split_start(struct ctx *ctx, struct worker *w, const struct tasks_started *one)
 {
+    const char *lie = NULL; /* the end that follows says the same and is looked at */
     if (one->times.base_ms != 0) {
-        take_started(ctx, w, one);
+        take_started(ctx, w, one, &lie);
     }
 }
 
 static void
-take_finished(struct ctx *ctx, struct worker *w, const struct tasks_finished *g)
+take_finished(struct ctx *ctx, struct worker *w, const struct tasks_finished *g, const char **lie)
 {
     struct job *job = core_job(ctx->core, g->job.v);
     struct record rec = {.kind = RECORD_TASKS_FINISHED, .u.tasks_finished = {.worker = w->id, .tasks = *g}};
@@ -171,6 +217,9 @@ take_finished(struct ctx *ctx, struct worker *w, const struct tasks_finished *g)
         split_start(ctx, w, &start);
     }
     uint64_t n = job == NULL ? 0 : news_filter(ctx, job, w, g->instance, false, &to->ids, &to->times);
+    if (n < hq_ranges_size(&g->ids)) {
+        doubt(ctx, w, g->job, g->instance, &g->ids, lie);
+    }
     if (n > 0) {
         core_emit(ctx, &rec);
         measure(ctx, w, job, to, n);
@@ -178,7 +227,7 @@ take_finished(struct ctx *ctx, struct worker *w, const struct tasks_finished *g)
 }
 
 static void
-take_failed(struct ctx *ctx, struct worker *w, const struct task_failed *g)
+take_failed(struct ctx *ctx, struct worker *w, const struct task_failed *g, const char **lie)
 {
     struct job *job = core_job(ctx->core, g->job.v);
     struct hq_range *one = hq_arena_array(&ctx->fx->arena, 1, sizeof(*one));
@@ -193,6 +242,8 @@ take_failed(struct ctx *ctx, struct worker *w, const struct task_failed *g)
                                       .times = {.base_ms = g->started_ms, .started = at_base, .count = 1}};
         split_start(ctx, w, &start);
         cancel_fail(ctx, job, w->id, g);
+    } else {
+        doubt(ctx, w, g->job, g->instance, &ids, lie);
     }
 }
 
@@ -266,20 +317,21 @@ take_overview(struct ctx *ctx, struct worker *w, const struct overview *o)
     }
 }
 
-void
+const char *
 news_take(struct ctx *ctx, struct worker *w, const struct input_turn *t)
 {
+    const char *lie = NULL;
     for (size_t i = 0; i < t->started_count; i++) {
-        take_started(ctx, w, &t->started[i]);
+        take_started(ctx, w, &t->started[i], &lie);
     }
     for (size_t i = 0; i < t->notify_count; i++) { /* before the ends: who follows a job stops at its completion */
         take_notify(ctx, w, &t->notifies[i]);
     }
     for (size_t i = 0; i < t->finished_count; i++) {
-        take_finished(ctx, w, &t->finished[i]);
+        take_finished(ctx, w, &t->finished[i], &lie);
     }
     for (size_t i = 0; i < t->failed_count; i++) {
-        take_failed(ctx, w, &t->failed[i]);
+        take_failed(ctx, w, &t->failed[i], &lie);
     }
     if (t->finished_count + t->failed_count > 0) {
         unblock(w);
@@ -291,4 +343,5 @@ news_take(struct ctx *ctx, struct worker *w, const struct input_turn *t)
     if (t->overview != NULL) {
         take_overview(ctx, w, t->overview);
     }
+    return lie;
 }

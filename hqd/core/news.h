@@ -9,7 +9,9 @@
 #include "hqd/core/idlist.h"
 #include "hqd/core/state.h"
 
-void news_take(struct ctx *ctx, struct worker *w, const struct input_turn *t);
+/* NULL, or what the worker reports that cannot be, in words: it must be dropped. Late news of what ended, was taken away or
+ * restarted meanwhile is heard every day and means nothing. */
+HQ_MUST_CHECK const char *news_take(struct ctx *ctx, struct worker *w, const struct input_turn *t);
 /* Those ids that worker w holds with that instance; with only_assigned: and that have not started. *ret_times (when not
  * NULL) are the columns of what is left. Returns how many. */
 uint64_t news_filter(struct ctx *ctx, const struct job *job, const struct worker *w, uint32_t instance,

@@ -6,6 +6,7 @@
 #include "tests/sim/check.h"
 #include "tests/sim/load.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -130,6 +131,9 @@ take_effects(struct world *w)
             queue_parcel(w, e, e->u.registered.handle, reply_copy_registered(&e->u.registered));
             break;
         case EFFECT_TURN:
+            if (e->u.turn.code == -EPROTO) { /* all workers here are honest, whatever befalls them */
+                world_fail(w, "worker %u was dropped for a lie: %.*s", e->u.turn.worker.v, HQ_STR_FMT(e->u.turn.text));
+            }
             queue_parcel(w, e, e->u.turn.handle, reply_copy_turn(&e->u.turn));
             break;
         case EFFECT_EVENT:

@@ -1,6 +1,7 @@
 /* Turns: numbers, repetitions, turns out of order, held answers, receipts, what a worker may say. */
 #include "tests/unit/build.h"
 
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -133,7 +134,7 @@ new_jobs_wait_for_the_disk(void **state)
     rig_fini(&r);
 }
 
-/* What others hold, old instances, unknown tasks, ended ones: not counted, whatever is said. */
+/* News that crossed with what hqd did meanwhile: not counted, and nobody is blamed for it. */
 static void
 believes_only_the_holder(void **state)
 {
@@ -142,20 +143,104 @@ believes_only_the_holder(void **state)
     one_worker(&r, "cpus=2");
     rig_array(&r, &(struct rig_job){.count = 2});
     rig_schedule(&r);
+    rig_turn(&r, 1, "start 1@0");
+    rig_gone(&r, 1);
+    rig_wait(&r, 2000); /* given up: both tasks have instance 1 now */
     rig_worker(&r, "cpus=2", NULL);
-    rig_clear(&r);
-    rig_turn(&r, 2, "finish 1@0-1 start 1@0 fail 1@1 return 1@0 finish 7@0 finish 1@99");
-    rig_expect(&r, "");
-    rig_turn(&r, 1, "finish 1@0#1 start 1@1#3");
-    rig_expect(&r, "");
-    rig_schedule(&r);
-    rig_turn(&r, 1, "finish 1@0,1,50"); /* a part of it is true */
-    assert_true(rig_saw(&r, "tasks-finished worker=1 job=1 instance=0 ids=0-1 at=999990+10,999990+10\n"));
+    rig_turn(&r, 2, "");
     rig_schedule(&r);
     rig_clear(&r);
-    rig_turn(&r, 1, "finish 1@0-1 fail 1@0 return 1@1");
+    rig_turn(&r, 2, "finish 1@0 fail 1@1 start 1@1 return 1@0"); /* instances of before */
+    rig_expect(&r, "");
+    rig_turn(&r, 2, "finish 1@0-1#1");
+    assert_true(rig_saw(&r, "tasks-finished worker=2 job=1 instance=1 ids=0-1"));
+    rig_schedule(&r);
+    rig_clear(&r);
+    rig_turn(&r, 2, "finish 1@0-1#1 fail 1@0#1 return 1@1#1 start 1@1#1"); /* again */
     rig_expect(&r, "");
     rig_expect_counts(&r, 1, "0/0/2/0/0/0");
+    rig_fini(&r);
+}
+
+/* The sentence of the last step's refusal. */
+static struct hq_str
+told_why(const struct rig *r)
+{
+    struct hq_str why = HQ_STR_NULL;
+    for (size_t i = 0; i < r->fx.count; i++) {
+        if (r->fx.v[i].kind == EFFECT_TURN && r->fx.v[i].u.turn.code == -EPROTO) {
+            why = r->fx.v[i].u.turn.text;
+        }
+    }
+    return why;
+}
+
+/* What no honest worker can say: it is lost with all that it held, the true part counts, and hqd stays in order. */
+static void
+drops_who_reports_nonsense(void **state)
+{
+    static const struct {
+        const char *news, *why;
+        const char *counts; /* of job 1 behind it */
+    } rows[] = {
+        {"finish 7@0", "a job that never was", "4/0/0/0/0/0"},
+        {"start 7@0", "a job that never was", "4/0/0/0/0/0"},
+        {"fail 0@0", "a job that never was", "4/0/0/0/0/0"},
+        {"finish 1@99", "a task that its job does not have", "4/0/0/0/0/0"},
+        {"finish 1@0-1,99", "a task that its job does not have", "2/0/2/0/0/0"}, /* 0 and 1 are its own */
+        {"start 1@0-2", "a task that it was not given", "4/0/0/0/0/0"},          /* 2 is with the other */
+        {"finish 1@2", "a task that it was not given", "4/0/0/0/0/0"},
+        {"fail 1@3", "a task that it was not given", "4/0/0/0/0/0"},
+        {"finish 2@0", "a task that it was not given", "4/0/0/0/0/0"}, /* waits */
+        {"finish 1@0#1", "an instance that nobody was given", "4/0/0/0/0/0"},
+        {"finish 1@0 finish 1@3", "a task that it was not given", "3/0/1/0/0/0"},
+        {"leave finish 7@0", "a job that never was", "4/0/0/0/0/0"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < HQ_ARRAY_LEN(rows); i++) {
+        struct rig r;
+        one_worker(&r, "cpus=1");
+        rig_worker(&r, "cpus=1", NULL);
+        rig_turn(&r, 2, "");
+        rig_array(&r, &(struct rig_job){.count = 4});
+        rig_array(&r, &(struct rig_job){.cpus = 64});
+        rig_schedule(&r);
+        rig_clear(&r);
+        rig_turn(&r, 1, rows[i].news);
+        if (!hq_str_is(told_why(&r), rows[i].why) || !rig_saw(&r, "record worker-lost worker=1 reason=connection")) {
+            fail_msg("%s: %s", rows[i].news, r.log.ptr);
+        }
+        rig_clear(&r);
+        rig_expect_counts(&r, 1, rows[i].counts);
+        rig_turn(&r, 1, ""); /* it is nobody now */
+        assert_true(rig_saw(&r, "worker=1 error -116"));
+        rig_clear(&r);
+        rig_schedule(&r);
+        rig_turn(&r, 2, "finish 1@2"); /* the other one is not touched */
+        assert_true(rig_saw(&r, "tasks-finished worker=2"));
+        rig_check_replay(&r);
+        rig_fini(&r);
+    }
+}
+
+/* A worker that came back tells first what hqd may have forgotten: only then it must say what can be. */
+static void
+trusts_who_has_not_settled(void **state)
+{
+    (void)state;
+    struct rig r;
+    one_worker(&r, "cpus=1");
+    rig_array(&r, &(struct rig_job){.count = 2});
+    rig_schedule(&r);
+    rig_worker_again(&r, 1, NULL, 0);
+    rig_clear(&r);
+    rig_turn(&r, 1, "finish 1@1 unsettled");
+    assert_false(rig_saw(&r, "error"));
+    rig_turn(&r, 1, "finish 1@1");
+    assert_false(rig_saw(&r, "error"));
+    rig_turn(&r, 1, "finish 1@77");
+    assert_true(rig_saw(&r, "error -71"));
     rig_fini(&r);
 }
 
@@ -248,6 +333,7 @@ main(void)
         cmocka_unit_test(holds_the_newest_turn),      cmocka_unit_test(repeats_the_same_answer),
         cmocka_unit_test(keeps_one_early_turn),       cmocka_unit_test(receipts_follow_the_disk),
         cmocka_unit_test(new_jobs_wait_for_the_disk), cmocka_unit_test(believes_only_the_holder),
+        cmocka_unit_test(drops_who_reports_nonsense), cmocka_unit_test(trusts_who_has_not_settled),
         cmocka_unit_test(takes_back_and_gives_again), cmocka_unit_test(sends_entries_with_their_tasks),
         cmocka_unit_test(cancels_on_the_worker),      cmocka_unit_test(forgets_bodies_of_ended_jobs),
     };
