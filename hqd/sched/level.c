@@ -33,6 +33,7 @@ struct row { /* a worker that can run something */
     uint32_t *cap; /* by item: as many fit when nothing else is given */
     uint32_t *n;   /* given now */
     double value;
+    double room; /* value if it could be filled evenly */
 };
 
 struct bend { /* what makes a worker choose otherwise */
@@ -204,19 +205,25 @@ load(struct level *l, const struct row *row, const uint64_t *left, const struct 
     }
 }
 
-/* Item that fills the worker alone as well as any mix could; of several the oldest. UINT32_MAX: there is none. */
-static uint32_t
-fills_alone(const struct level *l, const struct row *row)
+static double
+room_of(const struct level *l, const struct row *row)
 {
     double size = 0;
     for (uint32_t r = 0; r < l->res_count; r++) {
         bool is_there = l->res[r] < row->w->res_count && row->w->plan_free[l->res[r]] > 0;
         size += is_there ? (double)row->w->plan_free[l->res[r]] * l->share[r] : 0;
     }
+    return size;
+}
+
+/* Item that fills the worker alone as well as any mix could; of several the oldest. UINT32_MAX: there is none. */
+static uint32_t
+fills_alone(const struct level *l, const struct row *row)
+{
     for (uint32_t i = 0; i < l->item_count; i++) {
         const struct item *it = &l->items[i];
         uint64_t n = HQ_MIN((uint64_t)row->cap[i], l->left[it->cls_ix]);
-        if (n > 0 && !it->is_all && (double)n * it->value >= size * l->weight_max * (1 - 1e-12)) {
+        if (n > 0 && !it->is_all && (double)n * it->value >= row->room * (1 - NOTHING)) {
             return i;
         }
     }
@@ -307,13 +314,23 @@ copy_choice(struct level *l, struct row *row, const struct row *from)
     l->value += row->value;
 }
 
+/* Half of all effort for the first choices. */
+static uint32_t
+first_nodes(const struct level *l)
+{
+    uint32_t each = (uint32_t)(l->p->nodes_left / (2 * HQ_MAX(l->row_count, (size_t)1)));
+    return HQ_MAX(10u, HQ_MIN(each, FIRST_NODES));
+}
+
 static void
 choose_in_turn(struct level *l)
 {
     const struct row *last = NULL; /* chose among plenty */
     double last_bound = 0;
+    uint32_t nodes = first_nodes(l);
     for (size_t i = 0; i < l->row_count; i++) {
         struct row *row = &l->rows[i];
+        row->room = room_of(l, row) * l->weight_max;
         uint32_t alone = fills_alone(l, row);
         if (alone != UINT32_MAX) {
             take(l, row, alone);
@@ -331,9 +348,9 @@ choose_in_turn(struct level *l)
             load(l, row, l->all, NULL);
             bound = knapsack_bound(&l->k);
         }
-        choose(l, row, NULL, FIRST_NODES);
+        choose(l, row, NULL, nodes);
         if (has_plenty) {
-            bound = l->k.nodes < FIRST_NODES ? row->value : l->k.bound;
+            bound = l->k.nodes < nodes ? row->value : l->k.bound;
             last = row;
             last_bound = bound;
         }
@@ -410,6 +427,21 @@ is_kept(const struct level *l, double before)
     return is_small ? l->value >= before * (1 - NOTHING) : l->value > before * (1 + NOTHING);
 }
 
+/* Of three the one that makes least of what it has: where there are many, most are well filled. */
+static struct row *
+some_row(struct level *l)
+{
+    struct row *best = NULL;
+    uint32_t tries = l->row_count <= SIDEWAYS_ROWS_MAX ? 1 : 3;
+    for (uint32_t i = 0; i < tries; i++) {
+        struct row *row = &l->rows[hq_rng_below(&l->rng, l->row_count)];
+        if (best == NULL || row->room - row->value > best->room - best->value) {
+            best = row;
+        }
+    }
+    return best;
+}
+
 static void
 choose_again(struct level *l, uint32_t count)
 {
@@ -419,7 +451,7 @@ choose_again(struct level *l, uint32_t count)
     for (uint32_t i = 0; i < count; i++) {
         bool is_new;
         do {
-            s[i].row = &l->rows[hq_rng_below(&l->rng, l->row_count)];
+            s[i].row = some_row(l);
             is_new = true;
             for (uint32_t k = 0; k < i; k++) {
                 is_new = is_new && s[k].row != s[i].row;
@@ -596,8 +628,9 @@ choose_below(struct level *l)
     for (uint32_t i = l->own_from; i < l->item_count; i++) {
         own[i] = (struct bend){.factor = 1, .cap = UINT32_MAX};
     }
+    uint32_t nodes = first_nodes(l);
     for (size_t i = 0; i < l->row_count; i++) {
-        choose(l, &l->rows[i], own, FIRST_NODES);
+        choose(l, &l->rows[i], own, nodes);
     }
 }
 
@@ -609,10 +642,7 @@ bound_by_rest(struct level *l)
     double weight_max = 0;
     for (size_t i = 0; i < l->row_count; i++) {
         const struct row *row = &l->rows[i];
-        for (uint32_t r = 0; r < l->res_count; r++) {
-            bool is_there = l->res[r] < row->w->res_count && row->w->plan_free[l->res[r]] > 0;
-            size += is_there ? (double)row->w->plan_free[l->res[r]] * l->share[r] : 0;
-        }
+        size += room_of(l, row);
         for (uint32_t k = 0; k < l->own_from; k++) {
             size -= row->n[k] * task_value(l, row, &l->items[k]) / l->items[k].scale;
         }
