@@ -3,14 +3,17 @@ $(BUILD)/sim/sim: $(call obj,$(SIM_SRC)) $(HQD_LIB) $(CORE_LIB) $(ALLOCCORE_LIB)
 	@mkdir -p $(@D)
 	$(CC) $(LDFLAGS_ALL) -o $@ $(filter %.o,$^) $(HQD_LIB) $(CORE_LIB) $(ALLOCCORE_LIB) $(COMMON_LIB) $(BASE_LIBS)
 
-SIM_SEEDS ?= 40
+SEEDS ?=
+SIM_SEEDS ?= $(or $(SEEDS),40)
+QUALITY_SEEDS ?= $(or $(SEEDS),300)
 SIM_STEPS ?= 150
 .PHONY: sim
-sim: $(BUILD)/sim/sim ## run the simulator from fixed seeds
+sim: $(BUILD)/sim/sim $(BUILD)/sim/quality ## run the simulator and the scheduler's quality proof from fixed seeds (SEEDS=N for more)
 	$< --list tests/sim/seeds.txt
 	$< --seeds $(SIM_SEEDS) --steps $(SIM_STEPS)
 	$< --seed 1 --workers 2000 --steps $(SIM_STEPS)
 	$< --elastic
+	$(BUILD)/sim/quality --seeds $(QUALITY_SEEDS) --limit 300
 
 # Quality of plans against an exact solver, which only this program links.
 QUALITY_SRC := $(wildcard tests/sim/quality/*.c)
