@@ -61,6 +61,7 @@ struct host {
     bool is_streamed;           /* output goes to the worker in frames */
     char *nspace;
     char *dir;                  /* of the PMIx server; NULL = none */
+    char *topology_path;        /* of the machine, for ranks; NULL = none */
 
     struct host_child children[HQ_STEP_FANOUT];
     uint32_t child_count;

@@ -28,6 +28,7 @@ launch_rank(struct host *h, uint32_t local, struct hq_err *err)
         .local_count = h->local_count,
         .threads = h->map.cpus_per_rank,
         .is_shared = h->map.is_shared,
+        .topology_path = h->topology_path,
     };
     char **pmix_env = NULL;
     struct hq_arena arena;

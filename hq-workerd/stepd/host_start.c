@@ -86,14 +86,33 @@ make_dir(struct host *h, struct hq_err *err)
     return 0;
 }
 
+/* With devices, since ranks read it too; without what asks X servers and GPU drivers. */
 static int
 load_topology(struct host *h, struct hq_err *err)
 {
+    static const char *const slow[] = {"gl", "opencl", "cuda", "nvml", "rsmi", "levelzero"};
+
     if (hwloc_topology_init(&h->topology) < 0) {
         return hq_err_set(err, -ENOMEM, "Cannot read the machine's topology");
     }
     h->has_topology = true;
+    for (size_t i = 0; i < HQ_ARRAY_LEN(slow); i++) { /* one that is not there is fine */
+        (void)hwloc_topology_set_components(h->topology, HWLOC_TOPOLOGY_COMPONENTS_FLAG_BLACKLIST, slow[i]);
+    }
+    (void)hwloc_topology_set_io_types_filter(h->topology, HWLOC_TYPE_FILTER_KEEP_IMPORTANT);
     return hwloc_topology_load(h->topology) < 0 ? hq_err_set(err, -EIO, "Cannot read the machine's topology") : 0;
+}
+
+/* Each rank's MPI library looks at the whole machine when it starts, a third of what a short program costs: they read what
+ * we have found. In the older format, which all versions know. Not having the file does no harm. */
+static void
+save_topology(struct host *h)
+{
+    char *path = hq_arena_printf(&h->arena, "%s/topology.xml", h->dir);
+
+    if (hwloc_topology_export_xml(h->topology, path, HWLOC_TOPOLOGY_EXPORT_XML_FLAG_V1) == 0) {
+        h->topology_path = path;
+    }
 }
 
 /* Granted cpus; without any (whole nodes) all that we may use. A worker may have been told of more cpus than its machine
@@ -236,6 +255,9 @@ host_prepare(struct host *h, const Hq__StepStart *start, struct hq_err *err)
     int rc = make_dir(h, err);
     if (rc == 0) {
         rc = load_topology(h, err);
+    }
+    if (rc == 0) {
+        save_topology(h);
     }
     if (rc == 0) {
         rc = map_ranks(h, start, err);

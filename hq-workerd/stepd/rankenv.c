@@ -39,6 +39,17 @@ has_name(const struct vector *out, const char *env)
     return false;
 }
 
+static bool
+has_prefix(const struct vector *out, const char *prefix)
+{
+    for (size_t i = 0; i < out->count; i++) {
+        if (strncmp(out->v[i], prefix, strlen(prefix)) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static void
 add_default(struct vector *out, char *env)
 {
@@ -96,6 +107,10 @@ rankenv_make(const struct rankenv *e, struct hq_arena *arena)
         if (e->is_shared) {
             add_literal(&out, "OMPI_MCA_mpi_yield_when_idle=1");
         }
+    }
+    if (e->topology_path != NULL && !has_prefix(&out, "HWLOC_")) {
+        add_default(&out, hq_arena_printf(arena, "HWLOC_XMLFILE=%s", e->topology_path));
+        add_literal(&out, "HWLOC_THISSYSTEM=1"); /* it is this machine: binding works */
     }
     if (e->has_pmi1) {
         add_u32(&out, "PMI_FD", (uint32_t)e->pmi_fd);

@@ -16,8 +16,9 @@ struct rankenv {
     uint32_t rank, rank_count, local, local_count;
     uint32_t threads;          /* cpus of the rank */
     bool is_shared;            /* more ranks than cpus */
+    const char *topology_path; /* file of hwloc's; NULL = each rank finds out by itself */
 };
-/* NULL-terminated. Variables that the user set are kept: OMP_NUM_THREADS, OMPI_MCA_*. */
+/* NULL-terminated. Variables that the user set are kept: OMP_NUM_THREADS, OMPI_MCA_*, HWLOC_*. */
 char **rankenv_make(const struct rankenv *e, struct hq_arena *arena);
 
 #endif

@@ -112,12 +112,38 @@ test_one_only(void **state)
     hq_arena_fini(&arena);
 }
 
+/* Ranks read the topology that was found once, unless the user has views of his own. */
+static void
+test_topology(void **state)
+{
+    static char *const plain[] = {"A=1", NULL};
+    static char *const own[] = {"HWLOC_COMPONENTS=-gl", NULL};
+    struct rankenv e = {.base = plain, .rank_count = 1, .local_count = 1, .threads = 1, .topology_path = "/t/topology.xml"};
+    struct hq_arena arena;
+
+    (void)state;
+    hq_arena_init(&arena, 0);
+    char **env = rankenv_make(&e, &arena);
+    expect(env, "HWLOC_XMLFILE", "/t/topology.xml");
+    expect(env, "HWLOC_THISSYSTEM", "1");
+    e.base = own;
+    env = rankenv_make(&e, &arena);
+    expect(env, "HWLOC_XMLFILE", NULL);
+    expect(env, "HWLOC_THISSYSTEM", NULL);
+    e.base = plain;
+    e.topology_path = NULL;
+    env = rankenv_make(&e, &arena);
+    expect(env, "HWLOC_XMLFILE", NULL);
+    hq_arena_fini(&arena);
+}
+
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_both),
         cmocka_unit_test(test_one_only),
+        cmocka_unit_test(test_topology),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
