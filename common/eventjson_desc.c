@@ -1,6 +1,7 @@
 #include "common/eventjson_desc.h"
 
 #include "common/num.h"
+#include "common/start_opts.h"
 
 static void
 put_span_or_null(struct hq_json *j, const char *key, uint64_t ms)
@@ -73,13 +74,12 @@ pools(struct hq_json *j, const Hq__Pools *p)
     hq_json_array(j);
     for (size_t i = 0; p != NULL && i < p->n_couplings; i++) {
         const Hq__Coupling *c = p->couplings[i];
-        hq_json_object(j);
-        hq_json_put_u64(j, "group1_idx", c->group1);
-        hq_json_put_u64(j, "group2_idx", c->group2);
-        hq_json_put_u64(j, "resource1_idx", c->resource1);
-        hq_json_put_u64(j, "resource2_idx", c->resource2);
-        hq_json_put_u64(j, "weight", c->weight);
-        hq_json_object_end(j);
+        hq_coupling_json(&(struct hq_coupling){.resource1_ix = c->resource1,
+                                               .group1_ix = c->group1,
+                                               .resource2_ix = c->resource2,
+                                               .group2_ix = c->group2,
+                                               .weight = c->weight},
+                         j);
     }
     hq_json_array_end(j);
     hq_json_object_end(j);
@@ -206,7 +206,7 @@ network(struct hq_json *j, const Hq__Overview *o)
     static const struct {
         const char *key;
         size_t ix; /* rx bytes, packets, errors; tx bytes, packets, errors */
-    } columns[] = {{"rx_bytes", 0}, {"rx_errors", 2},  {"rx_packets", 1},
+    } columns[] = {{"rx_bytes", 0}, {"rx_errors", 2}, {"rx_packets", 1},
                    {"tx_bytes", 3}, {"tx_errors", 5}, {"tx_packets", 4}};
 
     hq_json_object(j);
@@ -311,8 +311,8 @@ static void
 variants(struct hq_json *j, const Hq__Request *r)
 {
     static const char *const policies[] = {
-        [HQ__POLICY__POLICY_COMPACT] = "Compact",  [HQ__POLICY__POLICY_FORCE_COMPACT] = "ForceCompact",
-        [HQ__POLICY__POLICY_TIGHT] = "Tight",      [HQ__POLICY__POLICY_FORCE_TIGHT] = "ForceTight",
+        [HQ__POLICY__POLICY_COMPACT] = "Compact", [HQ__POLICY__POLICY_FORCE_COMPACT] = "ForceCompact",
+        [HQ__POLICY__POLICY_TIGHT] = "Tight",     [HQ__POLICY__POLICY_FORCE_TIGHT] = "ForceTight",
         [HQ__POLICY__POLICY_SCATTER] = "Scatter",
     };
 

@@ -175,6 +175,7 @@ void hq_worker_view_json(const struct hq_worker_view *v, struct hq_json *j);
 /* What worker start prints of itself: a table, or an array of one element. */
 void hq_worker_view_print_start(const struct hq_worker_view *v, struct hq_out *out);
 /* {"coupling": ..., "resources": [...]} */
+void hq_coupling_json(const struct hq_coupling *c, struct hq_json *j);
 void hq_pools_json(const struct hq_pools *pools, struct hq_json *j);
 
 #endif

@@ -221,6 +221,18 @@ pool_json(const struct hq_pool *p, struct hq_json *j)
 }
 
 void
+hq_coupling_json(const struct hq_coupling *c, struct hq_json *j)
+{
+    hq_json_object(j);
+    hq_json_put_u64(j, "group1_idx", c->group1_ix);
+    hq_json_put_u64(j, "group2_idx", c->group2_ix);
+    hq_json_put_u64(j, "resource1_idx", c->resource1_ix);
+    hq_json_put_u64(j, "resource2_idx", c->resource2_ix);
+    hq_json_put_u64(j, "weight", c->weight);
+    hq_json_object_end(j);
+}
+
+void
 hq_pools_json(const struct hq_pools *pools, struct hq_json *j)
 {
     hq_json_object(j);
@@ -229,14 +241,7 @@ hq_pools_json(const struct hq_pools *pools, struct hq_json *j)
     hq_json_key(j, "weights");
     hq_json_array(j);
     for (size_t ix = 0; ix < pools->coupling_count; ix++) {
-        const struct hq_coupling *c = &pools->couplings[ix];
-        hq_json_object(j);
-        hq_json_put_u64(j, "group1_idx", c->group1_ix);
-        hq_json_put_u64(j, "group2_idx", c->group2_ix);
-        hq_json_put_u64(j, "resource1_idx", c->resource1_ix);
-        hq_json_put_u64(j, "resource2_idx", c->resource2_ix);
-        hq_json_put_u64(j, "weight", c->weight);
-        hq_json_object_end(j);
+        hq_coupling_json(&pools->couplings[ix], j);
     }
     hq_json_array_end(j);
     hq_json_object_end(j);

@@ -168,7 +168,7 @@ static const struct {
     {"--resource|gpus/nvidia=0.5|--resource|foo=2 scatter|--cpus|4 tight!|x",
      "cpus: 4 tight!\nfoo: 2 scatter\ngpus/nvidia: 0.5 compact", "00"},
     {"--nodes|2|x", "nodes: 2", "00"},
-    {"--weight|inf|x", "cpus: 1 compact\n[weight: 429496.72]", "00"},
+    {"--weight|429496.7295|x", "cpus: 1 compact\n[weight: 429496.72]", "00"},
     {"--weight|1.23456|x", "cpus: 1 compact\n[weight: 1.2346]", "00"},
     {"--stream|d|x", "cpus: 1 compact", "22"},
     {"--stream|d|--stdout|a|x", "cpus: 1 compact", "02"},
