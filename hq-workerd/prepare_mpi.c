@@ -62,7 +62,7 @@ prepare_mpi_env(struct image *im, const struct prepare_conf *conf, struct hq_are
     }
     const char *agent = hq_arena_printf(arena, "%s rexec", conf->stepd_path);
     add_unless_set(im, arena, "OMPI_MCA_plm_rsh_agent", agent);
-    add_unless_set(im, arena, "OMPI_MCA_plm_rsh_no_tree_spawn", "1"); /* only the root has the tasks's socket */
+    add_unless_set(im, arena, "OMPI_MCA_plm_rsh_no_tree_spawn", "1"); /* only the root has the task's socket */
     add_unless_set(im, arena, "PRTE_MCA_plm_ssh_agent", agent);
     add_unless_set(im, arena, "PRTE_MCA_plm_ssh_no_tree_spawn", "1");
     /* Who asks for N nodes wants ranks on all of them; Open MPI would fill the first one first. Hydra goes round anyway. */
