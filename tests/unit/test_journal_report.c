@@ -23,7 +23,13 @@ test_grid(void **state)
         int64_t span_ms;
         int64_t cell_ms;
         size_t cells;
-    } cases[] = {{0, 1, 1}, {1, 1, 1}, {1199, 1, 1199}, {1200, 2, 600}, {12000, 20, 600}, {86400000, 100000, 864}, {INT64_C(1) << 50, 1000000000000, 1126}};
+    } cases[] = {{0, 1, 1},
+                 {1, 1, 1},
+                 {1199, 1, 1199},
+                 {1200, 2, 600},
+                 {12000, 20, 600},
+                 {86400000, 100000, 864},
+                 {INT64_C(1) << 50, 1000000000000, 1126}};
     for (size_t i = 0; i < HQ_ARRAY_LEN(cases); i++) {
         struct grid g = grid_make(T0, T0 + cases[i].span_ms);
         assert_int_equal(g.cell_ms, cases[i].cell_ms);
@@ -82,7 +88,8 @@ test_curve_keeps_the_area(void **state)
         level += c.step[i];
         got += level + c.part[i];
     }
-    double last_missing = (double)((int64_t)g.cells * g.cell_ms - 7777) / (double)g.cell_ms * level; /* behind the end */
+    double last_missing =
+        (double)((int64_t)g.cells * g.cell_ms - 7777) / (double)g.cell_ms * level; /* behind the end */
     assert_true(fabs((got - last_missing) * (double)g.cell_ms - want) < 1e-3 * want);
     curve_fini(&c);
 }
@@ -317,11 +324,11 @@ story(struct feed *f)
     feed_worker(f, 2, 0);
     feed_job(f, 1, 6, 10000, 0);
     feed_job(f, 2, 1, 0, 2);
-    feed_finished(f, 1, 1, 0, 3, 100);       /* 100-300, 200-400, 300-500 */
+    feed_finished(f, 1, 1, 0, 3, 100); /* 100-300, 200-400, 300-500 */
     feed_started(f, 2, 1, 3, 100, 0);
-    feed_ended(f, 1, 3, 400, true);          /* ran 300 ms, canceled */
+    feed_ended(f, 1, 3, 400, true); /* ran 300 ms, canceled */
     feed_failed(f, 2, 1, 4, 500, 600);
-    feed_failed(f, 2, 1, 5, -1, 620);        /* could not be started */
+    feed_failed(f, 2, 1, 5, -1, 620); /* could not be started */
     feed_started(f, 1, 2, 0, 700, 2);
     Hq__ServerStopped stop = HQ__SERVER_STOPPED__INIT;
     Hq__Record rec = HQ__RECORD__INIT;
@@ -410,6 +417,49 @@ test_page(void **state)
     report_fini(&f.r);
 }
 
+#define MANY_WORKERS 400u
+#define MANY_JOBS 2000u
+#define MANY_TASKS 500u /* of each job: a million together */
+
+static void
+many(struct feed *f)
+{
+    feed_start(f);
+    for (uint32_t worker = 1; worker <= MANY_WORKERS; worker++) {
+        feed_worker(f, worker, 0);
+    }
+    for (uint32_t job = 1; job <= MANY_JOBS; job++) {
+        feed_job(f, job, MANY_TASKS, 10000, 0);
+        for (uint32_t first = 0; first < MANY_TASKS; first += 8) {
+            uint32_t count = HQ_MIN(8u, MANY_TASKS - first);
+            feed_finished(f, 1 + (job + first) % MANY_WORKERS, job, first, count, 100 * (int64_t)job + first);
+        }
+    }
+}
+
+/* What is drawn is bounded: a page of a million tasks can be opened. */
+static void
+test_million_tasks(void **state)
+{
+    (void)state;
+    struct feed f = {.is_scan = true};
+    struct hq_err err = {0};
+    HQ_AUTO(hq_buf_fini) struct hq_buf page = HQ_BUF_INIT;
+    report_init(&f.r);
+    many(&f);
+    f.is_scan = false;
+    assert_int_equal(report_begin(&f.r, -1, -1, &err), 0);
+    many(&f);
+    report_finish(&f.r);
+    report_print(&f.r, &page);
+    assert_true(f.r.run_count == (size_t)MANY_JOBS * MANY_TASKS);
+    assert_true(hq_str_find(hq_buf_view(&page), HQ_STR("const finished_tasks = [1000000];")) >= 0);
+    if (page.len >= 5u << 20) {
+        fail_msg("the page has %zu bytes", page.len);
+    }
+    report_fini(&f.r);
+}
+
 static void
 test_bad_journals(void **state)
 {
@@ -456,9 +506,10 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_grid),   cmocka_unit_test(test_curve), cmocka_unit_test(test_curve_keeps_the_area),
-        cmocka_unit_test(test_steps),  cmocka_unit_test(test_spread), cmocka_unit_test(test_story),
-        cmocka_unit_test(test_filter), cmocka_unit_test(test_page),  cmocka_unit_test(test_bad_journals),
+        cmocka_unit_test(test_grid),         cmocka_unit_test(test_curve),  cmocka_unit_test(test_curve_keeps_the_area),
+        cmocka_unit_test(test_steps),        cmocka_unit_test(test_spread), cmocka_unit_test(test_story),
+        cmocka_unit_test(test_filter),       cmocka_unit_test(test_page),   cmocka_unit_test(test_million_tasks),
+        cmocka_unit_test(test_bad_journals),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
