@@ -400,6 +400,74 @@ test_full_report(void **state)
     world_fini(&w);
 }
 
+/* Our part of a task whose root is elsewhere: it starts and ends as any, and hqd hears nothing. */
+static void
+test_hidden(void **state)
+{
+    struct world w;
+    struct hq_err err = {0};
+
+    (void)state;
+    world_init(&w, "2", INT64_MAX);
+    give_body(&w, 1, "cpus=1", 0, 0);
+    for (uint64_t id = 1; id <= 2; id++) {
+        struct batch *b = batch_create(agent_find_body(w.agent, 1, 0));
+        hq_ranges_add(&b->ids, 7, 1, 1);
+        b->hidden_id = id;
+        assert_int_equal(0, agent_on_assign(w.agent, b, &err));
+    }
+    expect(&w, 0, "push 0 open 0:0 push 0 open 0:1 ");
+    for (uint32_t slot = 0; slot < 2; slot++) {
+        struct run_event e = event(RUN_STARTED, slot, slot + 1, 1, 7);
+        e.hidden_id = slot + 1;
+        agent_on_event(w.agent, &e, 0, 1000);
+    }
+    assert_int_equal(2, agent_numbers(w.agent).running);
+    assert_int_equal(0, agent_on_end_hidden(w.agent, 2)); /* that one only */
+    struct agent_fx *fx;
+    assert_int_equal(2, agent_take_effects(w.agent, &fx));
+    assert_true(fx[1].kind == AGENT_FX_FIND && fx[1].match.hidden_id == 2 && fx[1].match.any_job);
+    for (uint32_t slot = 0; slot < 2; slot++) {
+        struct run_event e = event(RUN_ENDED, slot, slot + 1, 1, 7);
+        e.hidden_id = slot + 1;
+        e.end = slot == 0 ? RUN_END_FAILED : RUN_END_FINISHED;
+        agent_on_event(w.agent, &e, 0, 1000);
+    }
+    assert_int_equal(0, agent_numbers(w.agent).running);
+    expect_news(&w, 0, 0, 0, 0);
+    struct lane_gone gone = {.job_id = 1, .hidden_id = 3};
+    agent_on_withdrawn(w.agent, 0, AGENT_RETURN_REJECTED, &gone);
+    expect_news(&w, 0, 0, 0, 0);
+    world_fini(&w);
+}
+
+/* A root whose other node is gone: not failed, but to be started again. */
+static void
+test_node_lost(void **state)
+{
+    struct world w;
+    struct hq_arena arena;
+    struct turn_news n;
+
+    (void)state;
+    world_init(&w, "1", INT64_MAX);
+    give_body(&w, 1, "cpus=1", 0, 0);
+    assign(&w, 1, 7, 1);
+    expect(&w, 0, "push 0 open 0:0 ");
+    tell(&w, RUN_STARTED, 0, 1, 1, 7);
+    struct run_event e = event(RUN_ENDED, 0, 1, 1, 7);
+    e.end = RUN_END_NODE_LOST;
+    agent_on_event(w.agent, &e, 0, 1000);
+    hq_arena_init(&arena, 0);
+    report_pack(w.report, &arena, &n);
+    assert_int_equal(0, n.failed_count);
+    assert_int_equal(1, n.returned_count);
+    assert_int_equal(REPORT_NODE_LOST, n.returned[0].reason);
+    assert_int_equal(7, n.returned[0].ranges[0]);
+    hq_arena_fini(&arena);
+    world_fini(&w);
+}
+
 static void
 test_forget_job(void **state)
 {
@@ -589,6 +657,8 @@ main(void)
         cmocka_unit_test(test_time_limit),             cmocka_unit_test(test_life_too_short),
         cmocka_unit_test(test_give_up),                cmocka_unit_test(test_full_report),
         cmocka_unit_test(test_forget_job),             cmocka_unit_test(test_random_world),
+        cmocka_unit_test(test_hidden),
+        cmocka_unit_test(test_node_lost),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

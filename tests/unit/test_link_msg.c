@@ -122,10 +122,12 @@ test_register(void **state)
     struct hq_pool pools_v[2];
     struct hq_pools pools = {.v = pools_v, .count = 2};
     const char *const families[] = {"Nvidia", NULL};
+    const struct hq_str addresses[] = {HQ_STR("10.0.0.1"), HQ_STR("127.0.0.1")};
     struct link_worker w = {.hostname = HQ_STR("node1"), .group = HQ_STR("g"), .work_dir = HQ_STR("/wd"),
                             .listen_address = HQ_STR("node1:1"), .heartbeat_ms = 8000, .min_utilization_x10000 = 3000,
                             .manager = HQ_MANAGER_SLURM, .manager_job_id = HQ_STR("55"), .pools = &pools,
-                            .gpu_families = families, .started_ms = 77, .pid = 12};
+                            .gpu_families = families, .started_ms = 77, .pid = 12, .addresses = addresses,
+                            .address_count = 2};
     hq_wall_ms started[2] = {1000, 1010};
     struct link_held_list held = {0};
     struct hq_buf out = HQ_BUF_INIT;
@@ -156,6 +158,8 @@ test_register(void **state)
         assert_int_equal(2, m->config->pools->pools[0]->n_groups);
         assert_int_equal(105000, m->config->pools->pools[1]->sum);
         assert_int_equal(1, m->config->n_gpu_families);
+        assert_int_equal(2, m->config->n_addresses);
+        assert_memory_equal("10.0.0.1", m->config->addresses[0].data, 8);
         if (worker_id > 0) {
             assert_int_equal(1000, m->held[0]->times->base_ms);
             assert_int_equal(0, m->held[0]->times->started[0]);
@@ -193,12 +197,18 @@ test_registered(void **state)
         drop.ids = &ranges;
         m.drop = drops;
         m.n_drop = 1;
+        Hq__Leave member = HQ__LEAVE__INIT;
+        member.job = 3;
+        member.task = 8;
+        member.instance = 2;
+        m.member = &member;
         pack(&b, &m.base);
         assert_int_equal(bad == 0 ? 0 : -EPROTO, link_read_registered(hq_buf_view(&b), &arena, &r, &err) < 0 ? -EPROTO : 0);
         if (bad == 0) {
             assert_int_equal(4, r.worker_id);
             assert_true(hq_str_is(r.server_uid, "uid"));
             assert_int_equal(2, hq_ranges_size(&r.drop[0].ids));
+            assert_true(r.has_member && r.member_job == 3 && r.member_task == 8 && r.member_instance == 2);
         }
     }
     assert_true(link_read_registered(HQ_STR("\xff\xff\xff"), &arena, &r, &err) < 0);
@@ -406,12 +416,158 @@ test_assign(void **state)
     hq_arena_fini(&arena);
 }
 
+/* ---- tasks of several nodes */
+
+struct nodes { /* a Step of three nodes, seen from the second one */
+    Hq__Step m;
+    Hq__StepNode node[3];
+    Hq__StepNode *list[3];
+    ProtobufCBinaryData keys[3], addresses[2];
+};
+
+static void
+nodes_init(struct nodes *n)
+{
+    static const char key[] = "0123456789abcdef0123456789abcdef";
+
+    *n = (struct nodes){.m = HQ__STEP__INIT};
+    for (uint32_t i = 0; i < 3; i++) {
+        hq__step_node__init(&n->node[i]);
+        n->node[i].host = bytes(i == 0 ? "n0.x" : i == 1 ? "n1.x" : "n2.x");
+        n->node[i].port = 4000 + i;
+        n->node[i].ranks = 2;
+        n->list[i] = &n->node[i];
+        n->keys[i] = bytes(key);
+    }
+    n->addresses[0] = bytes("10.0.0.1");
+    n->addresses[1] = bytes("::1");
+    n->node[0].addresses = n->addresses;
+    n->node[0].n_addresses = 2;
+    n->keys[1] = (ProtobufCBinaryData){0};
+    n->m.nodes = n->list;
+    n->m.n_nodes = n->m.n_keys = 3;
+    n->m.keys = n->keys;
+    n->m.node_index = 1;
+}
+
+static void
+test_join(void **state)
+{
+    struct hq_arena arena;
+    struct link_answer r;
+    struct answer a;
+    struct nodes n;
+    Hq__Join join;
+
+    (void)state;
+    hq_arena_init(&arena, 0);
+    for (int row = 0; row <= 9; row++) {
+        answer_init(&a, false);
+        nodes_init(&n);
+        hq__join__init(&join);
+        join.job = 5;
+        join.desc_id = 1;
+        join.task = 8;
+        join.instance = 2;
+        join.entry = bytes("row");
+        join.step = &n.m;
+        a.command.what_case = HQ__COMMAND__WHAT_JOIN;
+        a.command.join = &join;
+        switch (row) {
+        case 1:
+            join.step = NULL;
+            break;
+        case 2:
+            n.m.n_nodes = n.m.n_keys = 0;
+            break;
+        case 3:
+            n.m.node_index = 3;
+            break;
+        case 4:
+            n.m.n_keys = 2;
+            break;
+        case 5:
+            n.keys[2].len = 31;
+            break;
+        case 6:
+            n.node[2].host.len = 0;
+            break;
+        case 7:
+            n.node[2].port = 65536;
+            break;
+        case 8:
+            n.node[2].ranks = (1u << 16) + 1;
+            break;
+        case 9:
+            n.node[2].host = bytes("a\0b");
+            n.node[2].host.len = 3;
+            break;
+        }
+        int rc = answer_read(&a, &arena, &r);
+        if (row > 0) {
+            assert_int_equal(-EPROTO, rc);
+            continue;
+        }
+        assert_int_equal(0, rc);
+        const struct link_command *c = &r.commands[0];
+        assert_true(c->kind == LINK_JOIN && c->job_id == 5 && c->desc_id == 1 && c->task_id == 8 && c->instance == 2);
+        assert_true(hq_str_is(c->data, "row"));
+        assert_true(c->step->node_count == 3 && c->step->node_ix == 1);
+        assert_string_equal("n2.x", c->step->nodes[2].host.ptr);
+        assert_true(c->step->nodes[2].port == 4002 && c->step->nodes[2].ranks == 2);
+        assert_int_equal(2, c->step->nodes[0].address_count);
+        assert_string_equal("::1", c->step->nodes[0].addresses[1].ptr);
+        assert_memory_equal("0123456789abcdef", c->step->keys[0], 16);
+        assert_int_equal(0, c->step->keys[1][0]);
+        link_answer_fini(&r);
+        assert_null(r.commands[0].step);
+    }
+    hq_arena_fini(&arena);
+}
+
+/* The batch shares the nodes, and the body says how many ranks. */
+static void
+test_assign_with_nodes(void **state)
+{
+    struct hq_arena arena;
+    struct link_answer r;
+    struct answer a;
+    struct nodes n;
+    Hq__Mpi mpi = HQ__MPI__INIT;
+
+    (void)state;
+    hq_arena_init(&arena, 0);
+    answer_init(&a, false);
+    nodes_init(&n);
+    a.assign.step = &n.m;
+    assert_int_equal(0, answer_read(&a, &arena, &r));
+    struct body *body = body_create(5, 1);
+    struct batch *batch = link_make_batch(&r.commands[0], body);
+    assert_ptr_equal(r.commands[0].step, batch->step);
+    link_answer_fini(&r);
+    assert_string_equal("n0.x", batch->step->nodes[0].host.ptr); /* it holds them */
+    batch_unref(batch);
+    body_unref(body);
+    answer_init(&a, true);
+    mpi.ranks_per_node = 4;
+    mpi.tag_output = true;
+    a.desc.mpi = &mpi;
+    assert_int_equal(0, answer_read(&a, &arena, &r));
+    assert_true(r.commands[0].body->mpi.is_on && r.commands[0].body->mpi.ranks_per_node == 4);
+    assert_true(r.commands[0].body->mpi.tag_output && r.commands[0].body->with_task_dir);
+    link_answer_fini(&r);
+    mpi.wire_up = (Hq__MpiWireUp)7;
+    assert_int_equal(-EPROTO, answer_read(&a, &arena, &r));
+    hq_arena_fini(&arena);
+}
+
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_turn),       cmocka_unit_test(test_size), cmocka_unit_test(test_register),
         cmocka_unit_test(test_registered), cmocka_unit_test(test_body), cmocka_unit_test(test_assign),
+        cmocka_unit_test(test_join),       cmocka_unit_test(test_assign_with_nodes),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -351,6 +351,94 @@ test_exec_errors(void **state)
     }
 }
 
+/* --mpi: hq-stepd is the program; files for each rank are its business. */
+static void
+test_ranks(void **state)
+{
+    struct fixture f;
+    struct hq_err err = {0};
+    struct prepared p;
+
+    (void)state;
+    fixture_init(&f, "prog");
+    f.conf.stepd_path = "/opt/hq/hq-stepd";
+    f.body->mpi.is_on = true;
+    f.body->out = (struct body_stdio){.kind = BODY_STDIO_FILE, .path = HQ_STR("o.%{TASK_ID}.%{RANK}")};
+    f.body->err = (struct body_stdio){.kind = BODY_STDIO_FILE, .path = HQ_STR("e.%{INSTANCE_ID}")};
+    assert_int_equal(0, fixture_prepare(&f, 4, 0, "/wd/t", &p, &err));
+    const char *const argv[] = {"/opt/hq/hq-stepd", "ranks", "prog", "a b", "%{TASK_ID}"};
+    for (size_t i = 0; i < HQ_ARRAY_LEN(argv); i++) {
+        assert_string_equal(argv[i], f.image->argv[i]);
+    }
+    assert_null(f.image->argv[HQ_ARRAY_LEN(argv)]);
+    assert_string_equal("/opt/hq/hq-stepd", f.image->paths[0]);
+    assert_null(f.image->paths[1]);
+    assert_null(p.out_path);
+    assert_string_equal("/home/u/work/o.4.%{RANK}", p.rank_out_path);
+    assert_string_equal("/home/u/work/e.3", p.err_path);
+    assert_null(p.rank_err_path);
+    assert_null(value_of(&p, "OMP_NUM_THREADS")); /* of a rank, not of the task */
+    assert_null(value_of(&p, "OMPI_MCA_plm_rsh_agent"));
+    fixture_fini(&f);
+}
+
+static void
+test_mpirun(void **state)
+{
+    static const struct {
+        const char *key, *value; /* what the user sets */
+        const char *name, *expect; /* NULL: not set */
+    } rows[] = {
+        {"X", "y", "OMPI_MCA_plm_rsh_agent", "/opt/hq/hq-stepd rexec"},
+        {"X", "y", "OMPI_MCA_orte_default_hostfile", "/wd/t/hq-nodefile"},
+        {"X", "y", "PRTE_MCA_prte_default_hostfile", "/wd/t/hq-nodefile"},
+        {"X", "y", "HYDRA_HOST_FILE", "/wd/t/hq-hostfile"},
+        {"X", "y", "HYDRA_LAUNCHER_EXEC", "/opt/hq/hq-stepd"},
+        {"X", "y", "OMPI_MCA_plm", NULL},
+        {"X", "y", "HQ_NUM_NODES", "0"},
+        {"OMPI_MCA_plm_rsh_agent", "ssh", "OMPI_MCA_plm_rsh_agent", "ssh"},
+        {"OMPI_MCA_orte_default_hostfile", "mine", "OMPI_MCA_orte_default_hostfile", "mine"},
+        {"HYDRA_HOST_FILE", "mine", "HYDRA_HOST_FILE", "mine"},
+        {"HYDRA_LAUNCHER", "ssh", "HYDRA_LAUNCHER_EXEC", NULL},
+        {"HYDRA_LAUNCHER_EXEC", "ssh", "HYDRA_LAUNCHER", NULL},
+        {"SLURM_JOB_ID", "1", "OMPI_MCA_plm", "rsh"},
+        {"SLURM_JOB_ID", "1", "PRTE_MCA_ras", "^slurm"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < HQ_ARRAY_LEN(rows); i++) {
+        struct fixture f;
+        struct hq_err err = {0};
+        struct prepared p;
+        fixture_init(&f, "prog");
+        f.conf.stepd_path = "/opt/hq/hq-stepd";
+        f.variants[0].n_nodes = 2;
+        fixture_set_env(&f, rows[i].key, rows[i].value);
+        assert_int_equal(0, fixture_prepare(&f, 4, 0, "/wd/t", &p, &err));
+        const char *value = value_of(&p, rows[i].name);
+        if (rows[i].expect == NULL) {
+            assert_null(value);
+        } else {
+            assert_non_null(value);
+            assert_string_equal(rows[i].expect, value);
+        }
+        fixture_fini(&f);
+    }
+    for (int row = 0; row < 3; row++) { /* nothing of it: no hq-stepd, one node, a remote command */
+        struct fixture f;
+        struct hq_err err = {0};
+        struct prepared p;
+        fixture_init(&f, "prog");
+        f.conf.stepd_path = row == 0 ? NULL : "/opt/hq/hq-stepd";
+        f.variants[0].n_nodes = row == 1 ? 0 : 2;
+        f.body->is_remote = row == 2;
+        assert_int_equal(0, fixture_prepare(&f, 4, 0, row == 2 ? NULL : "/wd/t", &p, &err));
+        assert_null(value_of(&p, "OMPI_MCA_plm_rsh_agent"));
+        assert_null(value_of(&p, "HYDRA_HOST_FILE"));
+        fixture_fini(&f);
+    }
+}
+
 int
 main(void)
 {
@@ -359,6 +447,8 @@ main(void)
         cmocka_unit_test(test_entry),       cmocka_unit_test(test_pin),
         cmocka_unit_test(test_paths),       cmocka_unit_test(test_program_places),
         cmocka_unit_test(test_exec_errors),
+        cmocka_unit_test(test_ranks),
+        cmocka_unit_test(test_mpirun),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
