@@ -61,6 +61,8 @@ struct cls {
     uint32_t worker_count; /* workers that have tasks of it */
     /* link */
     bool is_new;              /* tasks became ready since the last pass */
+    hq_ms waiting_from_ms;    /* has tasks ready and got none started since; 0 = not seen by a pass yet */
+    uint32_t reserved_worker; /* that the last pass kept for it; 0 = none */
     uint64_t left;            /* scratch of one pass: ready and not yet planned */
     uint64_t need;            /* scratch: tasks that dry workers could start */
     uint32_t planned_workers; /* scratch: workers that get their first tasks of it */
@@ -308,7 +310,7 @@ struct worker {
     bool is_talking;           /* in core->talkers */
     bool is_settling;          /* came back; its first turn tells what became of the rest */
     bool has_settled;          /* all it knew before its last Register is told: from here on it must say what can be */
-    bool is_reserved;          /* kept for a multi-node task */
+    bool is_reserved;          /* kept for a class that needs much at once */
     bool is_doubted;           /* another node could not reach it, and it has said nothing since: no node for a task */
     bool is_retracting;        /* until command retract_seq is acknowledged */
     enum lost_reason stopping; /* told to stop, for this reason */

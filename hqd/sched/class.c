@@ -184,6 +184,7 @@ class_deactivate(struct core *core, struct cls *cls)
     HQ_ASSERT(ix < core->active_count && core->active[ix] == cls);
     core->active_count--;
     core->is_hungry = true; /* what was kept for it may start what others have queued */
+    cls->waiting_from_ms = 0;
     cls->left = 0; /* passes look at `left` of classes that workers have, active or not */
     memmove(&core->active[ix], &core->active[ix + 1], (core->active_count - ix) * sizeof(struct cls *));
 }

@@ -5,25 +5,9 @@
 #include "hqd/core/worker.h"
 #include "hqd/sched/fit.h"
 #include "hqd/sched/ready.h"
+#include "hqd/sched/reserve.h"
 
 #include <stdlib.h>
-
-bool
-gang_begin(struct core *core)
-{
-    bool any = false;
-    for (uint32_t i = 0; i < core->active_count; i++) {
-        any = any || core->active[i]->is_gang;
-    }
-    for (size_t i = 0; core->has_reservation && i < core->worker_count; i++) {
-        if (core->workers[i]->is_reserved) {
-            core->workers[i]->is_reserved = false;
-            worker_dirty(core, core->workers[i]);
-        }
-    }
-    core->has_reservation = false;
-    return any;
-}
 
 static bool
 is_planned_for(const struct worker *w)
@@ -60,8 +44,8 @@ count_group(const struct pass *p, const struct cls *cls, uint32_t group, bool on
     return n;
 }
 
-static bool
-is_group_reserved(const struct pass *p, uint32_t group)
+bool
+gang_is_group_reserved(const struct pass *p, uint32_t group)
 {
     for (size_t i = 0; i < p->core->worker_count; i++) {
         if (p->core->workers[i]->group == group && p->core->workers[i]->is_reserved) {
@@ -94,6 +78,7 @@ start(struct pass *p, struct cls *cls, uint32_t group)
     rec.u.tasks_assigned = (struct record_tasks_assigned){
         .worker = {nodes[0]}, .job = job->id, .instance = instance, .ids = ids.r, .nodes = nodes, .node_count = n};
     cls->left--;
+    reserve_note_progress(cls, ctx->now->mono_ms);
     core_emit(ctx, &rec);
     orders_assign(p->core, core_worker(p->core, nodes[0]),
                   &(struct orders_assign){.job = job,
@@ -108,8 +93,8 @@ start(struct pass *p, struct cls *cls, uint32_t group)
     }
 }
 
-static bool
-try_start(struct pass *p, struct cls *cls)
+bool
+gang_try_start(struct pass *p, struct cls *cls)
 {
     for (uint32_t g = 0; g < p->core->group_count; g++) {
         if (count_group(p, cls, g, true) >= cls->variants[0].n_nodes) {
@@ -156,26 +141,12 @@ reserve(struct pass *p, const struct cls *cls, uint32_t group)
 }
 
 void
-gang_level(struct pass *p, uint32_t from, uint32_t to)
+gang_reserve(struct pass *p, const struct cls *cls)
 {
-    for (uint32_t i = from; i < to; i++) {
-        struct cls *cls = p->core->active[i];
-        uint32_t before = p->core->active_count;
-        while (cls->is_gang && cls->left > 0 && try_start(p, cls)) {
-        }
-        if (p->core->active_count < before) { /* its last task has started: the class left the list */
-            i--;
-            to--;
-            continue;
-        }
-        if (!cls->is_gang || cls->left == 0) {
-            continue;
-        }
-        for (uint32_t g = 0; g < p->core->group_count; g++) {
-            if (count_group(p, cls, g, false) >= cls->variants[0].n_nodes && !is_group_reserved(p, g)) {
-                reserve(p, cls, g);
-                break;
-            }
+    for (uint32_t g = 0; g < p->core->group_count; g++) {
+        if (count_group(p, cls, g, false) >= cls->variants[0].n_nodes && !gang_is_group_reserved(p, g)) {
+            reserve(p, cls, g);
+            return;
         }
     }
 }

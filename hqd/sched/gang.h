@@ -9,9 +9,11 @@
 
 #include "hqd/sched/pass.h"
 
-/* Clears the reservations of the last pass. True when there is multi-node work: then all workers are looked at. */
-bool gang_begin(struct core *core);
-/* Classes of one priority: active[from .. to). */
-void gang_level(struct pass *p, uint32_t from, uint32_t to);
+/* Starts one task of the class; false: no group has enough idle members. May be the last one: then the class leaves the
+ * list of active ones. */
+bool gang_try_start(struct pass *p, struct cls *cls);
+/* The members of one group without a reservation that will be free first; none when no group is large enough. */
+void gang_reserve(struct pass *p, const struct cls *cls);
+bool gang_is_group_reserved(const struct pass *p, uint32_t group);
 
 #endif

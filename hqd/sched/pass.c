@@ -6,10 +6,10 @@
 #include "hqd/core/worker.h"
 #include "hqd/sched/class.h"
 #include "hqd/sched/fit.h"
-#include "hqd/sched/gang.h"
 #include "hqd/sched/plan.h"
 #include "hqd/sched/prefill.h"
 #include "hqd/sched/ready.h"
+#include "hqd/sched/reserve.h"
 
 #include <stdlib.h>
 
@@ -154,6 +154,7 @@ send_gift(struct gift *g)
 void
 pass_assign(struct pass *p, struct worker *w, struct cls *cls, uint32_t variant, uint32_t n)
 {
+    reserve_note_progress(cls, p->ctx->now->mono_ms);
     while (n > 0) {
         struct ready_node *node = ready_front(cls);
         HQ_ASSERT(node != NULL);
@@ -228,7 +229,7 @@ plan(struct pass *p)
         while (end < core->active_count && core->active[end]->priority == core->active[i]->priority) {
             end++;
         }
-        gang_level(p, i, end);
+        reserve_level(p, i, end);
         uint32_t gone = before - core->active_count;
         end -= gone;
         plan_level(p, above, i, end);
@@ -278,8 +279,8 @@ pass_run(struct ctx *ctx)
         return;
     }
     struct pass p = {.ctx = ctx, .core = core, .nodes_left = PASS_NODES_MAX};
-    bool any_gang = gang_begin(core);
-    if (core->is_any_class_new || any_gang) {
+    bool is_any_reserving = reserve_begin(core, ctx->now->mono_ms);
+    if (core->is_any_class_new || is_any_reserving) {
         choose_workers(&p, core->workers, core->worker_count);
     } else {
         choose_workers(&p, core->dirty, core->dirty_count);

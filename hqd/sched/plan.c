@@ -4,6 +4,7 @@
 #include "hqd/sched/class.h"
 #include "hqd/sched/fit.h"
 #include "hqd/sched/level.h"
+#include "hqd/sched/reserve.h"
 
 #include <stdlib.h>
 
@@ -265,8 +266,8 @@ hold_class(struct pass *p, struct cls *cls)
 static bool
 fits_anywhere(const struct pass *p, const struct cls *cls)
 {
-    if (cls->is_gang) {
-        return cls->left > 0;
+    if (cls->left > 0 && reserve_is_wanted(cls, p->ctx->now->mono_ms)) {
+        return true; /* it has a say though it fits nowhere */
     }
     for (size_t i = 0; cls->left > 0 && i < p->worker_count; i++) {
         const struct worker *w = p->workers[i];
