@@ -1,5 +1,4 @@
 """Programs of both MPI libraries, compiled once; hosts as network namespaces, where that is allowed."""
-import os
 import pathlib
 import shutil
 import subprocess
@@ -67,22 +66,54 @@ def cluster4(shared_cluster):
     shared_cluster.hq("job", "cancel", "all")
 
 
-@pytest.fixture(scope="session")
-def mpi4py(tmp_path_factory):
-    """A Python with mpi4py; kept beside the benches' tools, because it comes from the network."""
-    home = pathlib.Path(TOOLS).parent / "mpi4py"
-    python = home / "bin" / "python"
+def wheel(name):
+    """A virtual environment with one package; kept beside the benches' tools, because it comes from the network."""
+    home = pathlib.Path(TOOLS).parent / f"wheel-{name}"
     if not (home / "complete").exists():
         shutil.rmtree(home, ignore_errors=True)
         subprocess.run(["/usr/bin/python3", "-m", "venv", home], check=True)
-        done = subprocess.run([python, "-m", "pip", "-q", "install", "--only-binary=:all:", "mpi4py"], stderr=subprocess.PIPE,
-                              text=True, timeout=50)
+        done = subprocess.run([home / "bin" / "python", "-m", "pip", "-q", "install", "--only-binary=:all:", name],
+                              stderr=subprocess.PIPE, text=True, timeout=200)
         if done.returncode != 0:
-            pytest.skip(f"mpi4py cannot be installed: {done.stderr.strip().splitlines()[-1]}")
+            pytest.skip(f"{name} cannot be installed: {done.stderr.strip().splitlines()[-1]}")
         (home / "complete").touch()
+    return home
+
+
+def alias(directory, file, name):
+    """A directory in which a library has another name: programs for one MPICH run with its children."""
+    directory.mkdir()
+    (directory / name).symlink_to(file)
+    return directory
+
+
+@pytest.fixture(scope="session")
+def mpi4py(tmp_path_factory):
+    """A Python with mpi4py, and the options of a task that make it use a library."""
     # Its wheel is made for the library's usual name, which Debian's MPICH has not.
-    alias = tmp_path_factory.mktemp("alias")
-    for library in pathlib.Path("/usr/lib").glob("*/libmpich.so.12"):
-        os.symlink(library, alias / "libmpi.so.12")
-    return python, {"openmpi": ["--env=MPI4PY_MPIABI=openmpi"],
-                    "mpich": ["--env=MPI4PY_MPIABI=mpich", f"--env=LD_LIBRARY_PATH={alias}"]}
+    mpich = next(pathlib.Path("/usr/lib").glob("*/libmpich.so.12"), "none")
+    names = alias(tmp_path_factory.mktemp("mpi4py") / "lib", mpich, "libmpi.so.12")
+    return wheel("mpi4py") / "bin" / "python", {"openmpi": ["--env=MPI4PY_MPIABI=openmpi"],
+                                                "mpich": ["--env=MPI4PY_MPIABI=mpich", f"--env=LD_LIBRARY_PATH={names}"]}
+
+
+OTHERS = {"Open MPI 5": ("openmpi", "openmpi"), "Intel MPI": ("impi-rt", "mpich")}
+
+
+class Other:
+    """A library that Debian has not. Programs of an older one of the same ABI run with it."""
+
+    def __init__(self, name, directory):
+        package, self.library = OTHERS[name]
+        self.home = wheel(package)
+        path = str(self.home / "lib")
+        if self.library == "mpich":
+            path = f"{alias(directory / 'lib', self.home / 'lib' / 'libmpi.so.12', 'libmpich.so.12')}:{path}"
+        self.env = [f"--env=LD_LIBRARY_PATH={path}", f"--env=I_MPI_ROOT={self.home}"]
+        self.programs = Programs(self.library, shutil.which(f"mpicc.{self.library}"), directory)
+        self.mpirun = str(self.home / "bin" / "mpirun")
+
+
+@pytest.fixture(scope="session", params=OTHERS)
+def other(request, tmp_path_factory):
+    return Other(request.param, tmp_path_factory.mktemp("other"))

@@ -281,6 +281,19 @@ def test_mpirun_without_ssh(cluster4, mpi):
     clean(cluster4, job)
 
 
+@pytest.mark.limit(300)
+def test_other_libraries(cluster4, other):
+    """Ranks started by hq, an end, and mpirun, with libraries from elsewhere."""
+    job = finished(cluster4, "--nodes=3", "--mpi", "--ranks-per-node=2", *other.env, other.programs / "allreduce")
+    assert output(cluster4, job) == "allreduce of 6 ranks: 21\n"
+    job, task = run(cluster4, "--nodes=2", "--mpi", "--ranks-per-node=1", *other.env, other.programs / "ends", "abort", "1")
+    assert re.fullmatch(r"rank 1 on n\d: MPI_Abort was called with error code 42\.", task["error"])
+    job = finished(cluster4, "--nodes=3", *other.env, *mpirun(other, "-np", "3", other.programs / "hello"))
+    assert sorted(re.findall(r"hello from rank (\d) of 3", output(cluster4, job))) == ["0", "1", "2"]
+    assert len(set(re.findall(r"on (n\d)", output(cluster4, job)))) == 3
+    clean(cluster4, job)
+
+
 def test_mpirun_status(cluster4, mpi):
     job, task = run(cluster4, "--nodes=2", *mpirun(mpi, "-np", "2", "sh", "-c", "exit 6"))
     assert task["state"] == "failed" and task["error"] == "Program terminated with exit code 6."
