@@ -165,3 +165,71 @@ def test_row29_end_by_ctrl_c(cluster):
     assert cluster.worker.wait() == 0
     cluster.server.signal(signal.SIGINT)
     assert cluster.server.wait() == 0
+
+
+SBATCH = """#!/bin/sh
+# The smallest batch system there can be: a job runs at once, on this machine.
+for script; do :; done
+SLURM_JOB_ID=4711 setsid sh "$script" >"%(work)s/alloc.log" 2>&1 &
+echo $! >"%(work)s/alloc.pid"
+echo "Submitted batch job 4711"
+"""
+STATE = "#!/bin/sh\nkill -0 $(cat %(work)s/alloc.pid) 2>/dev/null && echo '%(line)s'\nexit 0\n"
+
+
+def test_row06_allocation(server):
+    """Without a worker the job waits; a node comes from the batch system, and it runs there."""
+    for name, text in (("sbatch", SBATCH), ("squeue", STATE), ("sacct", STATE), ("scontrol", STATE), ("scancel", "#!/bin/sh\nkill -TERM -$(cat %(work)s/alloc.pid)\n")):
+        path = server.tmp / name
+        path.write_text(text % {"work": server.work, "line": "4711|RUNNING|"})
+        path.chmod(0o755)
+    server.hq("server", "stop")
+    server.env["PATH"] = f"{server.tmp}:{server.env['PATH']}"
+    server.start_server("--journal", server.work / "j.bin")
+    job = server.submit("true")
+    added = server.hq("alloc", "add", "slurm", "--no-dry-run", "--timelimit=1h", "--", "-pstandard")
+    assert "INFO Allocation queue 1 successfully created" in added.err
+    assert server.wait_job(job)["finished"] == 1
+    assert "| SLURM   | 4711 " in server.hq("worker", "list").out
+    assert "#SBATCH -pstandard" in next((server.instance_dir() / "autoalloc").rglob("hq-submit.sh")).read_text()
+
+
+def test_row15_detection(server):
+    """CPUs by NUMA node, memory, and GPUs by the variables of their vendors."""
+    server.daemon("worker", [server.bin / "hq", "worker", "start"], env={"CUDA_VISIBLE_DEVICES": "0,1", "ROCR_VISIBLE_DEVICES": "GPU-a"})
+    wait_until(server.running_workers, "the worker")
+    resources = {item["name"]: item for item in server.json("worker", "info", "1")[0]["configuration"]["resources"]["resources"]}
+    assert sorted(resources) == ["cpus", "gpus/amd", "gpus/nvidia", "mem"]
+    groups = resources["cpus"].get("groups") or [resources["cpus"].get("values")]
+    assert sorted(int(cpu) for group in groups for cpu in group) == sorted(os.sched_getaffinity(0))
+    assert resources["gpus/nvidia"]["values"] == ["0", "1"] and resources["gpus/amd"]["values"] == ["GPU-a"]
+    with open("/proc/meminfo", encoding="ascii") as file:
+        total = int(next(line for line in file if line.startswith("MemTotal:")).split()[1])
+    assert resources["mem"]["kind"] == "sum" and 0 < resources["mem"]["size"] <= total * 10000 / 1024 + 1
+
+
+def test_row16_policies(server):
+    """Few NUMA nodes; few or wait; spread over all."""
+    server.start_worker("--cpus=4x4", "--detect-resources=none")
+    nodes = lambda job: {int(cpu) // 4 for cpu in server.read(f"job-{job}/0.stdout").strip().split(",")}
+    run = lambda request: nodes(server.submit("--wait", f"--cpus={request}", "sh", "-c", "echo $HQ_CPUS"))
+    assert len(run("4 compact")) == 1 and len(run("4 compact!")) == 1 and run("8 scatter") == {0, 1, 2, 3}
+    gate = server.work / "gate"
+    hold = [server.submit("--cpus=3 compact!", "sh", "-c", f"while [ ! -e {gate} ]; do sleep 0.02; done") for _ in range(4)]  # one cpu of each node is left
+    for job in hold:
+        server.wait_task(job, 0, "running")
+    strict = server.submit("--cpus=2 compact!", "true")
+    assert len(run("2 compact")) == 2 and server.stats(strict)["waiting"] == 1
+    gate.touch()
+    assert server.wait_job(strict)["finished"] == 1
+
+
+def test_row19_two_tasks_share_a_gpu(server):
+    server.start_worker("--cpus=4", "--detect-resources=none", "--resource=gpus/nvidia=[7]")
+    gate = server.work / "gate"
+    job = server.submit("--array=1-3", "--resource=gpus/nvidia=0.5", "sh", "-c", f"echo $CUDA_VISIBLE_DEVICES; while [ ! -e {gate} ]; do sleep 0.02; done")
+    wait_until(lambda: server.stats(job)["running"] == 2, "two at once")
+    assert server.stats(job)["waiting"] == 1
+    gate.touch()
+    assert server.wait_job(job)["finished"] == 3
+    assert [server.read(f"job-{job}/{task}.stdout") for task in (1, 2, 3)] == ["7\n"] * 3
