@@ -12,6 +12,8 @@
 #define HQ_SESSIONS_MAX 65536u              /* sealed sessions; beyond, the oldest one never used goes */
 #define HQ_HANDSHAKE_MS_MAX 10000           /* a session that carried no message by then is dropped */
 
+#define HQ_NET_GREETING_MAX 1024u           /* connections that have not even greeted; beyond, the oldest is closed */
+#define HQ_NET_SPARE_FDS 64u                /* never given to peers: files of our own must open whoever knocks */
 #define HQ_NET_STRANGERS_MAX 512u           /* connections without a valid message yet; beyond, the oldest is closed */
 #define HQ_NET_STRIKES_MAX 4u               /* bad frames of one connection; it is closed */
 #define HQ_NET_ORPHAN_MS_MAX 30000          /* a session without a connection is forgotten; its peer opens a new one */

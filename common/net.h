@@ -69,7 +69,7 @@ HQ_MUST_CHECK int hq_net_server_create(struct hq_net_server **ret, const struct 
 uint16_t hq_net_server_port(const struct hq_net_server *s); /* the bound TCP port */
 /* Sends the answer; 0 also when the peer has gone meanwhile. -EMSGSIZE over HQ_MSG_BYTES_MAX. */
 int hq_net_answer(struct hq_net_server *s, const struct hq_net_req *req, struct hq_str payload);
-/* Closes its connection, forgets its session; no on_peer_gone follows. On ipc all connections of that process end. */
+/* Closes its connection, forgets its session; no on_peer_gone follows. */
 void hq_net_kick(struct hq_net_server *s, uint64_t peer_id);
 /* Waits for all peers to hang up (they do once they have their last answer), at most wait_ms; then closes. NULL is
  * fine. */

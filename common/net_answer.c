@@ -43,6 +43,12 @@ server_hold(struct hq_net_server *s, nng_msg *msg)
 void
 hq_server_send(struct hq_net_server *s, nng_msg *msg)
 {
+    const uint8_t *route = nng_msg_header(msg);
+    if (s->local != NULL && (route[0] & HQ_LOCAL_ID >> 24) != 0) {
+        hq_local_send(s->local, route, hq_str_make(nng_msg_body(msg), nng_msg_len(msg)));
+        nng_msg_free(msg);
+        return;
+    }
     int rv = STAILQ_EMPTY(&s->held) ? nng_sendmsg(s->sock, msg, NNG_FLAG_NONBLOCK) : NNG_EAGAIN;
     if (rv == NNG_EAGAIN) {
         server_hold(s, msg);

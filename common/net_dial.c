@@ -4,11 +4,20 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
+#include <sys/resource.h>
 #include <string.h>
 #include <sys/un.h>
 #include <unistd.h>
 
 #include "common/clock.h"
+
+bool
+hq_net_fd_is_spare(int fd)
+{
+    struct rlimit limit = {0};
+    return getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur > HQ_NET_SPARE_FDS &&
+           (rlim_t)fd >= limit.rlim_cur - HQ_NET_SPARE_FDS;
+}
 
 int
 hq_net_wait_fd(int fd, short events, hq_ms deadline_ms)

@@ -9,6 +9,7 @@
  * byte 01 before it) and as many bytes; those of requests and replies begin with the 32-bit request id, high bit set.
  */
 #define HQ_SP_GREETING_BYTES 8u
+#define HQ_SP_IPC_HEAD_BYTES 9u  /* 01, length */
 #define HQ_SP_HEAD_BYTES_MAX 13u /* 01, length, request id */
 enum hq_sp {
     HQ_SP_PUB = 0x20,
@@ -17,6 +18,7 @@ enum hq_sp {
     HQ_SP_REP = 0x31,
 };
 
+bool hq_net_fd_is_spare(int fd); /* of those that no peer may have: close it */
 HQ_MUST_CHECK int hq_net_wait_fd(int fd, short events, hq_ms deadline_ms); /* 0, -ETIMEDOUT */
 bool hq_net_uid_is_trusted(uint32_t uid); /* may a server of this uid speak to us: our own and root */
 /* One attempt: a connected socket whose other end has a trusted uid. -EAGAIN the listener's queue is full: try again in

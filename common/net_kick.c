@@ -2,9 +2,9 @@
  *
  * nng_pipe_close on a peer that is talking blocks the reaper thread of nng 1.5.2 for ever, even with the cures; a
  * shutdown of the socket below looks to nng like the peer's own hanging up, which it handles well (docs/decisions/002).
- * nng does not tell its descriptors, so they are found by their peer's address. One walk serves all that are due. On
- * ipc there is no address: all connections of that process to our socket end. Between finding a descriptor and shutting
- * it down nng may have closed it and accepted another in its place: that peer sees a connection end, and comes back.
+ * nng does not tell its descriptors, so they are found by their peer's address. One walk serves all that are due. Between
+ * finding a descriptor and shutting it down nng may have closed it and accepted another in its place: that peer sees a
+ * connection end, and comes back.
  */
 #include "common/net_kick.h"
 
@@ -65,21 +65,12 @@ is_our_ipc(int fd, const char *path)
 }
 
 static bool
-is_kicked(const struct hq_sessions *t, int fd, const union any_addr *peer, uint16_t local_port, const char *ipc_path)
+is_kicked(const struct hq_sessions *t, int fd, const union any_addr *peer, uint16_t local_port)
 {
-    struct ucred cred = {0};
-    socklen_t len = sizeof(cred);
-    bool is_unix = peer->sa.sa_family == AF_UNIX;
-    if (is_unix && getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &len) != 0) {
-        return false;
-    }
     const struct hq_pipe *p;
     TAILQ_FOREACH(p, &t->kicks, kicks)
     {
-        if (is_unix && p->remote.is_local && p->remote.pid == cred.pid && is_our_ipc(fd, ipc_path)) {
-            return true;
-        }
-        if (!is_unix && is_remote_tcp(&p->remote, peer) && is_our_tcp(fd, local_port)) {
+        if (is_remote_tcp(&p->remote, peer) && is_our_tcp(fd, local_port)) {
             return true;
         }
     }
@@ -105,7 +96,7 @@ walk(const struct hq_sessions *t, uint16_t local_port, const char *ipc_path)
         if (e->d_name[0] == '.' || getpeername(fd, &peer.sa, &len) != 0) {
             continue;
         }
-        bool is_due = t != NULL ? is_kicked(t, fd, &peer, local_port, ipc_path)
+        bool is_due = t != NULL ? is_kicked(t, fd, &peer, local_port)
                                 : is_our_tcp(fd, local_port) || is_our_ipc(fd, ipc_path);
         if (is_due) {
             (void)shutdown(fd, SHUT_RDWR); /* fails if the peer was faster */
@@ -116,9 +107,9 @@ walk(const struct hq_sessions *t, uint16_t local_port, const char *ipc_path)
 }
 
 void
-hq_kick_sweep(struct hq_sessions *t, uint16_t local_port, const char *ipc_path)
+hq_kick_sweep(struct hq_sessions *t, uint16_t local_port)
 {
-    if (!walk(t, local_port, ipc_path)) {
+    if (!walk(t, local_port, NULL)) {
         return; /* tried again with the next sweep */
     }
     struct hq_pipe *p;

@@ -9,7 +9,7 @@
 static void
 strike(struct hq_net_server *s, struct hq_pipe *p, const char *why)
 {
-    hq_server_bad(s, p, why);
+    hq_server_bad(s, &p->remote, why);
     p->strike_count++;
     if (p->strike_count >= HQ_NET_STRIKES_MAX) {
         hq_pipe_kick(&s->table, p);
@@ -43,7 +43,7 @@ deliver(struct hq_net_server *s, struct hq_pipe *p, uint64_t counter, const uint
     struct hq_peer *peer = p->peer;
     HQ_ASSERT(peer != NULL);
     if (p->inflight_count >= HQ_INFLIGHT_PER_PEER_MAX) {
-        hq_server_bad(s, p, "too many requests without an answer");
+        hq_server_bad(s, &p->remote, "too many requests without an answer");
         hq_server_drop(s, peer);
         return;
     }
@@ -73,7 +73,7 @@ on_plain(struct hq_net_server *s, struct hq_pipe *p, const uint8_t route[8], con
         return;
     }
     if (hq_peer_of_pipe(&s->table, p) == NULL) {
-        hq_server_bad(s, p, "no memory for another peer");
+        hq_server_bad(s, &p->remote, "no memory for another peer");
         return;
     }
     hq_pipe_greet(&s->table, p);

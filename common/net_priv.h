@@ -1,8 +1,8 @@
 /* net_priv.h - what the files of net share. Nobody else includes it.
  *
- * Purpose    Server side, on nng: net_nng.c set-up and error codes, net_server.c sockets, net_peer.c what frames mean,
- *            net_answer.c answers, net_session.c peers and connections, net_upkeep.c time-outs, net_kick.c and
- *            net_live.c closing, net_pub.c notes.
+ * Purpose    Server side: net_server.c sockets, net_local.c the local one, net_peer.c what frames mean, net_answer.c
+ *            answers, net_session.c peers and connections, net_upkeep.c time-outs. On nng, for TCP and notes: net_nng.c
+ *            set-up and error codes, net_kick.c and net_live.c closing, net_pub.c notes.
  *            Client side, on plain sockets: net_dial.c and net_resolve.c, net_conn.c a connection that comes back,
  *            net_call.c calls, net_ask.c the blocking form, net_sub.c notes.
  *            Both: net_frame.c frames and the client's half of a session.

@@ -70,15 +70,6 @@ server_on_pipe_thr(nng_pipe pipe, nng_pipe_ev event, void *arg)
     }
     added->id = id;
     remote_fill(&added->remote, pipe);
-    struct hq_remote *r = &added->remote;
-    if (hq_nng_peer_uid(pipe, &r->uid, &r->pid)) {
-        r->is_local = true;
-        r->family = AF_UNIX;
-        (void)snprintf(r->addr, sizeof(r->addr), "local");
-        if (s->conf.ipc_uid != UINT32_MAX && r->uid != s->conf.ipc_uid) {
-            (void)nng_pipe_close(pipe); /* its dial succeeds, its request fails; the loop tells of it */
-        }
-    }
     hq_bridge_post_must_thr(s->bridge, server_on_added, s, added);
 }
 
@@ -97,10 +88,10 @@ server_on_receive_thr(void *arg)
 /* ---- the loop's thread */
 
 void
-hq_server_bad(struct hq_net_server *s, const struct hq_pipe *p, const char *why)
+hq_server_bad(struct hq_net_server *s, const struct hq_remote *remote, const char *why)
 {
     if (s->conf.on_bad_peer != NULL && !s->is_closing) {
-        s->conf.on_bad_peer(s->conf.ctx, p->remote.addr, why);
+        s->conf.on_bad_peer(s->conf.ctx, remote->addr, why);
     }
 }
 
@@ -117,31 +108,30 @@ server_on_added(void *ctx, void *item)
 {
     struct hq_net_server *s = ctx;
     struct pipe_added *added = item;
-    const struct hq_remote *r = &added->remote;
-    struct hq_pipe *p = s->is_closing ? NULL : hq_pipe_add(&s->table, added->id, r, hq_clock_ms());
-    if (p != NULL && r->is_local && s->conf.ipc_uid != UINT32_MAX && r->uid != s->conf.ipc_uid) {
-        hq_server_bad(s, p, "a process of another user on the local socket");
-        p->is_kicked = true; /* closed already, nothing to sweep */
-        p->is_swept = true;
-    }
+    bool is_added = !s->is_closing && hq_pipe_add(&s->table, added->id, &added->remote, hq_clock_ms()) != NULL;
     free(added);
-    if (p != NULL) {
+    if (is_added) {
         hq_server_close_overdue(s);
         hq_server_expire_soon(s);
     }
 }
 
 static void
-server_on_removed(void *ctx, void *item)
+pipe_gone(struct hq_net_server *s, uint32_t id)
 {
-    struct hq_net_server *s = ctx;
-    struct hq_pipe *p = hq_pipe_find(&s->table, (uint32_t)(uintptr_t)item);
+    struct hq_pipe *p = hq_pipe_find(&s->table, id);
     if (p != NULL) {
         uint64_t gone = hq_pipe_remove(&s->table, p, hq_clock_ms());
         hq_server_expire_soon(s);
         hq_server_trim_soon(s);
         hq_server_gone(s, gone);
     }
+}
+
+static void
+server_on_removed(void *ctx, void *item)
+{
+    pipe_gone(ctx, (uint32_t)(uintptr_t)item);
 }
 
 static void
@@ -157,7 +147,7 @@ server_on_message(void *ctx, void *item)
             memcpy(route, nng_msg_header(m), sizeof(route));
             hq_server_handle(s, p, route, nng_msg_body(m), nng_msg_len(m));
         } else {
-            hq_server_bad(s, p, "a message that came by detours");
+            hq_server_bad(s, &p->remote, "a message that came by detours");
             hq_pipe_kick(&s->table, p);
             hq_server_kick_soon(s);
         }
@@ -166,6 +156,37 @@ server_on_message(void *ctx, void *item)
     if (!s->is_closing) {
         nng_recv_aio(s->sock, r->aio);
     }
+}
+
+/* ---- the local socket's connections */
+
+static void
+local_on_foreign(void *ctx, const struct hq_remote *remote)
+{
+    hq_server_bad(ctx, remote, "a process of another user on the local socket");
+}
+
+static void
+local_on_open(void *ctx, uint32_t id, const struct hq_remote *remote)
+{
+    struct hq_net_server *s = ctx;
+    (void)hq_pipe_add(&s->table, id, remote, hq_clock_ms()); /* without memory: nobody hears what it says */
+}
+
+static void
+local_on_frame(void *ctx, uint32_t id, const uint8_t route[8], char *body, size_t len)
+{
+    struct hq_net_server *s = ctx;
+    struct hq_pipe *p = hq_pipe_find(&s->table, id);
+    if (p != NULL && !p->is_kicked) {
+        hq_server_handle(s, p, route, body, len);
+    }
+}
+
+static void
+local_on_gone(void *ctx, uint32_t id)
+{
+    pipe_gone(ctx, id);
 }
 
 void
@@ -181,31 +202,35 @@ hq_net_kick(struct hq_net_server *s, uint64_t peer_id)
 /* ---- life */
 
 static int
-server_listen(struct hq_net_server *s, const char *host, uint16_t port, struct hq_err *err)
+listen_tcp(struct hq_net_server *s, const char *host, uint16_t port, struct hq_err *err)
 {
     char url[HQ_NNG_URL_BYTES];
-    if (host != NULL) {
-        int rc = hq_nng_url_tcp(url, host, port, err);
-        if (rc == 0) {
-            rc = hq_nng_listen(s->sock, url, 0, &s->tcp, err);
-        }
-        int bound = 0;
-        if (rc == 0 && nng_listener_get_int(s->tcp, NNG_OPT_TCP_BOUND_PORT, &bound) != 0) {
-            rc = hq_err_set(err, -EIO, "Cannot learn the port of %s", url);
-        }
-        if (rc < 0) {
-            return rc;
-        }
+    int rc = hq_nng_url_tcp(url, host, port, err);
+    if (rc == 0) {
+        rc = hq_nng_listen(s->sock, url, 0, &s->tcp, err);
+    }
+    int bound = 0;
+    if (rc == 0 && nng_listener_get_int(s->tcp, NNG_OPT_TCP_BOUND_PORT, &bound) != 0) {
+        rc = hq_err_set(err, -EIO, "Cannot learn the port of %s", url);
+    }
+    if (rc == 0) {
         s->port = (uint16_t)bound;
     }
-    if (s->ipc_path != NULL) {
-        int rc = hq_nng_url_ipc(url, s->ipc_path, err);
-        if (rc == 0) { /* the directory keeps others out; where it cannot, the uid is checked on each connection */
-            rc = hq_nng_listen(s->sock, url, s->conf.ipc_uid == UINT32_MAX ? 0666 : 0600, &s->ipc, err);
-        }
-        return rc;
-    }
-    return 0;
+    return rc;
+}
+
+static int
+listen_local(struct hq_net_server *s, const char *path, struct hq_err *err)
+{
+    struct hq_local_conf conf = {.loop = s->conf.loop,
+                                 .path = path,
+                                 .uid = s->conf.ipc_uid,
+                                 .ctx = s,
+                                 .on_foreign = local_on_foreign,
+                                 .on_open = local_on_open,
+                                 .on_frame = local_on_frame,
+                                 .on_gone = local_on_gone};
+    return hq_local_create(&s->local, &conf, err);
 }
 
 static int
@@ -230,7 +255,7 @@ server_open(struct hq_net_server *s, const char *host, uint16_t port, struct hq_
             return hq_err_set(err, hq_nng_errno(rv), "Cannot set up a socket: %s", nng_strerror(rv));
         }
     }
-    int rc = server_listen(s, host, port, err);
+    int rc = host == NULL ? 0 : listen_tcp(s, host, port, err);
     for (size_t ix = 0; rc == 0 && ix < HQ_NET_RECEIVES; ix++) {
         nng_recv_aio(s->sock, s->receives[ix].aio);
     }
@@ -247,7 +272,6 @@ hq_net_server_create(struct hq_net_server **ret, const struct hq_net_server_conf
     }
     struct hq_net_server *s = hq_xalloc(sizeof(*s));
     s->conf = *conf;
-    s->ipc_path = conf->ipc_path == NULL ? NULL : hq_xstrdup(conf->ipc_path);
     if (conf->secret != NULL) {
         s->has_secret = true;
         memcpy(s->secret, conf->secret, sizeof(s->secret));
@@ -263,6 +287,9 @@ hq_net_server_create(struct hq_net_server **ret, const struct hq_net_server_conf
         hq_nng_enter(&mask);
         rc = server_open(s, conf->host, conf->port, err);
         hq_nng_leave(&mask);
+    }
+    if (rc == 0 && conf->ipc_path != NULL) {
+        rc = listen_local(s, conf->ipc_path, err);
     }
     s->conf.secret = NULL;
     s->conf.host = NULL;
@@ -287,6 +314,10 @@ server_linger(struct hq_net_server *s, hq_ms wait_ms)
 {
     hq_ms deadline_ms = hq_clock_ms() + wait_ms;
     bool is_done = false;
+    if (s->local != NULL) {
+        hq_local_linger(s->local, wait_ms);
+        wait_ms = deadline_ms - hq_clock_ms();
+    }
     for (hq_ms left_ms = wait_ms; !is_done && left_ms > 0; left_ms = deadline_ms - hq_clock_ms()) {
         hq_server_flush(s);
         is_done = hq_live_wait(&s->live, STAILQ_EMPTY(&s->held) ? left_ms : HQ_MIN(left_ms, (hq_ms)5));
@@ -301,7 +332,7 @@ server_shut(struct hq_net_server *s, hq_ms wait_ms)
         return true;
     }
     server_linger(s, wait_ms);
-    bool is_free = hq_live_end(&s->live, s->port, s->ipc_path);
+    bool is_free = hq_live_end(&s->live, s->port, NULL);
     for (size_t ix = 0; ix < HQ_NET_RECEIVES && s->receives[ix].aio != NULL; ix++) {
         nng_aio_stop(s->receives[ix].aio); /* or nng_close may abort or hang under traffic */
     }
@@ -332,11 +363,11 @@ hq_net_server_destroy(struct hq_net_server *s, hq_ms wait_ms)
         nng_msg_free(h->msg);
         free(h);
     }
+    hq_local_destroy(s->local);
     hq_sessions_fini(&s->table);
     hq_server_upkeep_fini(s);
     ev_unref(s->conf.loop);
     sodium_memzero(s->secret, sizeof(s->secret));
-    free(s->ipc_path);
     if (is_free) {
         hq_live_fini(&s->live);
         free(s);

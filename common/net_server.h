@@ -10,6 +10,7 @@
 
 #include "common/bridge.h"
 #include "common/net_live.h"
+#include "common/net_local.h"
 #include "common/net_session.h"
 
 struct hq_net_receive { /* one outstanding receive of nng; armed again once the loop has seen its message */
@@ -26,11 +27,10 @@ struct hq_net_server {
     struct hq_net_server_conf conf; /* pointers in it are not used after create */
     bool has_secret;
     unsigned char secret[HQ_SECRET_BYTES];
-    char *ipc_path; /* NULL = none */
+    struct hq_local *local; /* NULL = none */
     uint16_t port;
-    nng_socket sock;
+    nng_socket sock; /* TCP only */
     nng_listener tcp;
-    nng_listener ipc; /* thr reads both; set before they start */
     struct hq_bridge *bridge;
     struct hq_net_receive receives[HQ_NET_RECEIVES];
     struct hq_sessions table;
@@ -54,7 +54,7 @@ void hq_server_drop(struct hq_net_server *s, struct hq_peer *peer);
 
 /* net_server.c */
 void hq_server_gone(struct hq_net_server *s, uint64_t peer_id); /* 0: nobody */
-void hq_server_bad(struct hq_net_server *s, const struct hq_pipe *p, const char *why);
+void hq_server_bad(struct hq_net_server *s, const struct hq_remote *remote, const char *why);
 
 /* net_upkeep.c */
 void hq_server_upkeep_init(struct hq_net_server *s);

@@ -45,7 +45,7 @@ hq_server_close_overdue(struct hq_net_server *s)
 {
     struct hq_pipe *p;
     while ((p = hq_pipe_overdue(&s->table, hq_clock_ms())) != NULL) {
-        hq_server_bad(s, p, "no valid message in time");
+        hq_server_bad(s, &p->remote, "no valid message in time");
         hq_pipe_kick(&s->table, p);
     }
     hq_server_kick_soon(s);
@@ -62,6 +62,20 @@ server_on_expire(struct ev_loop *loop, ev_timer *w, int revents)
     hq_server_expire_soon(s);
 }
 
+/* These are ours: no need to look for them. */
+static void
+close_local(struct hq_net_server *s)
+{
+    struct hq_pipe *p = TAILQ_FIRST(&s->table.kicks);
+    while (p != NULL) {
+        struct hq_pipe *next = TAILQ_NEXT(p, kicks);
+        if (p->remote.is_local) {
+            hq_local_close(s->local, p->id); /* takes it out of all tables */
+        }
+        p = next;
+    }
+}
+
 static void
 server_on_sweep(struct ev_loop *loop, ev_timer *w, int revents)
 {
@@ -69,7 +83,10 @@ server_on_sweep(struct ev_loop *loop, ev_timer *w, int revents)
     (void)revents;
     struct hq_net_server *s = w->data;
     s->swept_at_ms = hq_clock_ms();
-    hq_kick_sweep(&s->table, s->port, s->ipc_path);
+    close_local(s);
+    if (!TAILQ_EMPTY(&s->table.kicks)) {
+        hq_kick_sweep(&s->table, s->port);
+    }
     hq_server_kick_soon(s);
 }
 

@@ -15,7 +15,6 @@ hq_nng_cure(void)
 #include <errno.h>
 #include <stdatomic.h>
 #include <sys/epoll.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/types.h>
 #include <sys/uio.h>
@@ -56,8 +55,7 @@ nng_cure_sendmsg(int fd, const struct msghdr *m, int flags)
  */
 #define GREETING_BYTES 8u
 #define GREETING_FDS 65536
-#define GREETING_MAX 1024u
-#define SPARE_FDS 64u /* never given to peers: files of our own must open whoever knocks */
+#define GREETING_MAX HQ_NET_GREETING_MAX
 #define NEXT_BITS 4u
 static _Atomic uint32_t greeting[GREETING_FDS];
 static _Atomic int newest[GREETING_MAX]; /* descriptors by number of accept, modulo */
@@ -79,17 +77,12 @@ greeting_begin(int fd)
 int
 nng_cure_accept(int fd, struct sockaddr *addr, socklen_t *len)
 {
-    struct rlimit limit = {0};
     int peer =
         accept4(fd, addr, len, SOCK_CLOEXEC); /* nng would set the flag a moment later: a fork may come between */
     if (peer < 0) {
         return peer;
     }
-    bool has_room = peer < GREETING_FDS;
-    if (has_room && getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur > SPARE_FDS) {
-        has_room = (rlim_t)peer < limit.rlim_cur - SPARE_FDS;
-    }
-    if (!has_room) {
+    if (peer >= GREETING_FDS || hq_net_fd_is_spare(peer)) {
         (void)close(peer);
         errno = ECONNABORTED; /* nng goes on with the next one */
         return -1;

@@ -293,6 +293,94 @@ test_in_flight(void **state)
     }
 }
 
+/* ---- on the local socket */
+
+/* Sends what the socket takes, from where it stopped; true: it took some. */
+static bool
+push(const struct raw *r, const struct hq_buf *frame, size_t *at)
+{
+    ssize_t n = send(r->fd, frame->ptr + *at, frame->len - *at, MSG_DONTWAIT | MSG_NOSIGNAL);
+    *at = n > 0 ? (*at + (size_t)n) % frame->len : *at;
+    return n > 0;
+}
+
+static size_t
+pull(const struct raw *r)
+{
+    static char into[1 << 18];
+    ssize_t n = recv(r->fd, into, sizeof(into), MSG_DONTWAIT);
+    return n > 0 ? (size_t)n : 0;
+}
+
+/* Who asks for more than it reads is not read either: what waits for it stays small, and others are served. */
+static void
+test_deaf_peer(void **state)
+{
+    (void)state;
+    HQ_AUTO(hq_buf_fini) struct hq_buf frame = HQ_BUF_INIT;
+    const unsigned char head[] = {1, 0, 0, 0, 0, 0, 1, 0, 8, 0x80, 0, 0, 1, HQ_FRAME_PLAIN, HQ_FRAME_VERSION, HQ_ROLE_CLIENT, 0};
+    char *text = hq_xcalloc(65536, 1);
+    struct world w;
+    world_open(&w, WORLD_IPC, NULL);
+    struct raw r = raw_connect(&w, true);
+    raw_greet(&r, 0x30);
+    hq_buf_add(&frame, head, sizeof(head));
+    hq_buf_add(&frame, text, 65536);
+    size_t at = 0;
+    for (int quiet = 0; quiet < 20; quiet++) {
+        while (push(&r, &frame, &at)) {
+            quiet = 0;
+        }
+        world_turn(&w, 2);
+        assert_true(w.request_count < 64); /* two socket buffers, and one answer that did not fit */
+    }
+    assert_true(good_peer_ms(&w, true) < WORLD_MS);
+    size_t count = w.request_count - 1;
+    size_t got = 0;
+    for (int64_t end_ms = hq_clock_ms() + WORLD_MS; w.request_count < count + 200 && hq_clock_ms() < end_ms;) {
+        got += pull(&r);
+        while (push(&r, &frame, &at)) {
+        }
+        world_turn(&w, 1);
+    }
+    assert_true(w.request_count >= count + 200); /* it reads: it goes on */
+    for (int64_t end_ms = hq_clock_ms() + WORLD_MS; got < 8 + (w.request_count - 1) * frame.len && hq_clock_ms() < end_ms;) {
+        got += pull(&r);
+        world_turn(&w, 1);
+    }
+    assert_int_equal(got, 8 + (w.request_count - 1) * frame.len); /* its greeting, every answer */
+    raw_close(&r);
+    assert_true(world_until_count(&w, &w.gone_count, 2));
+    free(text);
+    world_close(&w);
+}
+
+/* One process, two connections: only the one that is meant ends. */
+static void
+test_kick_one_of_two(void **state)
+{
+    (void)state;
+    const unsigned char plain[] = {HQ_FRAME_PLAIN, HQ_FRAME_VERSION, HQ_ROLE_CLIENT, 0, 'x'};
+    struct world w;
+    world_open(&w, WORLD_IPC, NULL);
+    struct raw stays = raw_connect(&w, true);
+    struct raw goes = raw_connect(&w, true);
+    raw_greet(&stays, 0x30);
+    raw_greet(&goes, 0x30);
+    w.mode = WORLD_HOLD;
+    raw_request(&stays, 1, plain, sizeof(plain));
+    assert_true(world_until_count(&w, &w.request_count, 1));
+    w.mode = WORLD_KICK;
+    raw_request(&goes, 2, plain, sizeof(plain));
+    assert_true(world_until(&w, raw_is_closed, &goes));
+    assert_int_equal(w.gone_count, 0); /* the owner did it itself */
+    assert_int_equal(hq_net_answer(w.server, &w.requests[0].req, HQ_STR("still here")), 0);
+    assert_true(world_until(&w, has_bytes, &stays));
+    raw_close(&stays);
+    raw_close(&goes);
+    world_close(&w);
+}
+
 static bool
 all_gone(void *arg)
 {
@@ -460,7 +548,8 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_wrong_keys),       cmocka_unit_test(test_bad_greetings),
         cmocka_unit_test(test_bad_frames),       cmocka_unit_test(test_oversized),
-        cmocka_unit_test(test_in_flight),        cmocka_unit_test(test_vanishing_peers),
+        cmocka_unit_test(test_in_flight),        cmocka_unit_test(test_deaf_peer),
+        cmocka_unit_test(test_kick_one_of_two),  cmocka_unit_test(test_vanishing_peers),
         cmocka_unit_test(test_strangers),
 
         cmocka_unit_test(test_nonsense_servers),
