@@ -92,7 +92,7 @@ hq_stream_record_pack(const struct hq_stream_record *rec, const void *data,
     put_u32(ret + 28, rec->instance);
     ret[32] = rec->channel;
     ret[33] = (unsigned char)rec->kind;
-    put_u16(ret + 34, 0);
+    put_u16(ret + 34, rec->rank1);
     put_u32(ret, hq_crc32c(0, ret + 4, HQ_STREAM_RECORD_HEAD_BYTES - 4));
 }
 
@@ -113,6 +113,7 @@ hq_stream_record_parse(struct hq_str bytes, struct hq_stream_record *ret)
                                      .task = get_u32(b + 24),
                                      .instance = get_u32(b + 28),
                                      .channel = b[32],
+                                     .rank1 = get_u16(b + 34),
                                      .kind = (enum hq_stream_kind)b[33],
                                      .at_ms = (hq_wall_ms)(get_u32(b + 12) | (uint64_t)get_u32(b + 16) << 32),
                                      .size = size,

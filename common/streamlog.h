@@ -2,11 +2,12 @@
  *
  * Layout     head:   "HQSTREAM" version(u16) uid_bytes(u16) worker(u32) crc(u32), then the server UID; integers LE.
  *            record: head_crc(u32) data_crc(u32) size(u32) time_ms(i64) job(u32) task(u32) instance(u32)
- *                    channel(u8) kind(u8) zero(u16), then `size` bytes of data. head_crc covers the 32 bytes behind it.
+ *                    channel(u8) kind(u8) rank1(u16), then `size` bytes of data. head_crc covers the 32 bytes behind it.
  * Purpose    one worker appends all output of all its tasks of a directory to one file; readers may follow.
  * Ownership  views only; no memory of its own.
  * Threads    pure.
- * Units      sizes in bytes, times wall clock ms. Channel 0 = stdout, 1 = stderr.
+ * Units      sizes in bytes, times wall clock ms. Channel 0 = stdout, 1 = stderr. rank1 is the rank plus 1 of a task of
+ *            several ranks, 0 = of none.
  * Errors     -ENODATA: more bytes are needed (the torn tail of a file that is written); -EBADMSG: no record of ours.
  * Limits     HQ_STREAM_CHUNK_BYTES_MAX of data in a record; a server UID of HQ_STREAM_UID_BYTES_MAX.
  */
@@ -41,6 +42,7 @@ struct hq_stream_record {
     hq_task_ix task;
     uint32_t instance;
     uint8_t channel;
+    uint16_t rank1; /* 0 = of no rank, or one beyond 65,534 */
     enum hq_stream_kind kind;
     hq_wall_ms at_ms;
     uint32_t size; /* of the data */

@@ -117,6 +117,7 @@ run_open_stream(struct run *run, struct streams *streams, struct run_fds *f, str
         .task = run->task.task_id,
         .instance = run->task.batch->instance,
         .with_channel = {b->out.kind == BODY_STDIO_STREAM, b->err.kind == BODY_STDIO_STREAM},
+        .is_ranked = b->mpi.is_on,
     };
     int fds[2];
 
@@ -320,6 +321,7 @@ run_start(struct run_thread *t, struct run *run, const struct grant *grant, pid_
             .mask = conf->task_mask,
             .nofile = conf->task_nofile,
             .parent_pid = conf->pid,
+            .leaf_fd = run->image->body->is_remote ? 0 : run->leaf.procs_fd,
         };
         rc = run_spawn(t, run, &plan, ret_pid, err);
     }
@@ -385,6 +387,7 @@ run_end(struct run *run, pid_t pid, enum run_why why, struct hq_buf *ret_error)
     if (!run->image->body->is_remote || why != RUN_WHY_NONE) {
         (void)kill(-pid, SIGKILL);
     }
+    leaf_kill(&run->leaf); /* nobody of an earlier task is in it, and remote commands never were */
     while (waitid(P_PIDFD, (id_t)run->pidfd, &info, WEXITED) < 0 && errno == EINTR) {
     }
     hq_fs_closep(&run->pidfd);

@@ -151,6 +151,8 @@ conn_send_start(struct step_conn *c, const struct launcher_task *t)
         .out_path = hq_str_from(p.rank_out_path),
         .err_path = hq_str_from(p.rank_err_path),
         .server_uid = hq_str_from(t->image->server_uid),
+        .is_out_framed = st->is_root && st->body->out.kind == BODY_STDIO_STREAM,
+        .is_err_framed = st->is_root && st->body->err.kind == BODY_STDIO_STREAM,
     };
     step_msg_pack_start(&frame, &start);
     conn_send(c, hq_buf_view(&frame));

@@ -315,6 +315,8 @@ step_msg_pack_start(struct hq_buf *out, const struct step_start *s)
     start.stdout_path = msg_bytes(s->out_path);
     start.stderr_path = msg_bytes(s->err_path);
     start.server_uid = msg_bytes(s->server_uid);
+    start.stdout_in_frames = s->is_out_framed;
+    start.stderr_in_frames = s->is_err_framed;
     m.start = &start;
     pack(out, &m, s->desc->node_ix, s->desc->node_ix, HQ__STEP_MSG__WHAT_START);
 }

@@ -59,6 +59,7 @@ struct step_start {
     const uint32_t *cpus;
     size_t cpu_count;
     struct hq_str out_path, err_path, server_uid;
+    bool is_out_framed, is_err_framed; /* streamed: the pipes carry frames (stream_file.h) */
 };
 void step_msg_pack_start(struct hq_buf *out, const struct step_start *s);
 

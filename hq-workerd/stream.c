@@ -37,6 +37,8 @@ struct stream {
     pthread_mutex_t lock;        /* held while a pipe is moved */
     int fds[2];                  /* our ends; -1 = none, or at its end */
     bool is_large[2];
+    bool is_ranked;
+    struct stream_frames frames[2];
     int rc; /* first failed write */
 };
 
@@ -64,7 +66,8 @@ move(struct stream *st, int channel)
 
     r.channel = (uint8_t)channel;
     r.at_ms = hq_clock_wall_ms();
-    int n = stream_file_move(st->file, st->fds[channel], &r);
+    int n = st->is_ranked ? stream_file_move_frames(st->file, st->fds[channel], &r, &st->frames[channel])
+                          : stream_file_move(st->file, st->fds[channel], &r);
     if (n >= MOVE_BYTES_FULL && !st->is_large[channel]) {
         /* refused beyond the user's limit: then it stays as it is */
         (void)fcntl(st->fds[channel], F_SETPIPE_SZ, PIPE_BYTES_LARGE);
@@ -87,6 +90,11 @@ drain(struct stream *st, int channel)
             hq_fs_closep(&st->fds[channel]);
         }
     }
+    struct hq_stream_record r = st->rec;
+    r.channel = (uint8_t)channel;
+    r.at_ms = hq_clock_wall_ms();
+    int rc = stream_file_flush_frames(st->file, &r, &st->frames[channel]);
+    st->rc = st->rc == 0 ? rc : st->rc;
 }
 
 /* ---- fresh and watched; the lock of all is held */
@@ -333,6 +341,7 @@ stream_open(struct streams *s, const struct stream_open *what, struct stream **r
         return -ENOMEM;
     }
     st->all = s;
+    st->is_ranked = what->is_ranked;
     st->fds[0] = st->fds[1] = -1;
     st->rec = (struct hq_stream_record){.job = what->job, .task = what->task, .instance = what->instance};
     int rc = -pthread_mutex_init(&st->lock, NULL);

@@ -29,6 +29,7 @@ struct stream_open {
     hq_task_ix task;
     uint32_t instance;
     bool with_channel[2];    /* stdout, stderr; at least one */
+    bool is_ranked;          /* hq-stepd writes into the pipes, in frames that name ranks (stream_file.h) */
 };
 HQ_MUST_CHECK int stream_open(struct streams *s, const struct stream_open *what, struct stream **ret, int ret_fds[2],
                               struct hq_err *err);

@@ -7,6 +7,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <sodium.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -294,17 +295,17 @@ stream_file_put(struct stream_file *f)
 
 /* ---- appending; the file's lock is held */
 static int
-append(struct stream_file *f, const struct hq_stream_record *rec)
+append(struct stream_file *f, const struct hq_stream_record *rec, char *data)
 {
     unsigned char head[HQ_STREAM_RECORD_HEAD_BYTES];
-    struct iovec iov[2] = {{head, sizeof head}, {f->buf, rec->size}};
+    struct iovec iov[2] = {{head, sizeof head}, {data, rec->size}};
     size_t left = sizeof head + rec->size;
     int rc = 0;
 
     if (f->is_broken) {
         return -EIO;
     }
-    hq_stream_record_pack(rec, f->buf, head);
+    hq_stream_record_pack(rec, data, head);
     while (left > 0) {
         ssize_t n = writev(f->fd, iov, 2);
         if (n < 0 && errno == EINTR) {
@@ -330,23 +331,99 @@ append(struct stream_file *f, const struct hq_stream_record *rec)
     return rc;
 }
 
+static ssize_t
+fill(struct stream_file *f, int pipe_fd)
+{
+    ssize_t n;
+
+    do {
+        n = read(pipe_fd, f->buf, STREAM_READ_BYTES);
+    } while (n < 0 && errno == EINTR);
+    return n < 0 ? -errno : n;
+}
+
 int
 stream_file_move(struct stream_file *f, int pipe_fd, const struct hq_stream_record *rec)
 {
     struct hq_stream_record r = *rec;
-    ssize_t n;
 
     (void)pthread_mutex_lock(&f->lock);
-    do {
-        n = read(pipe_fd, f->buf, STREAM_READ_BYTES);
-    } while (n < 0 && errno == EINTR);
-    int rc = n < 0 ? -errno : (int)n;
-    if (n > 0) {
-        r.size = (uint32_t)n;
-        int written = append(f, &r);
+    int rc = (int)fill(f, pipe_fd);
+    if (rc > 0) {
+        r.size = (uint32_t)rc;
+        int written = append(f, &r, f->buf);
         rc = written < 0 ? written : rc;
     }
     (void)pthread_mutex_unlock(&f->lock);
+    return rc;
+}
+
+static uint32_t
+get_le32(const unsigned char *b)
+{
+    return (uint32_t)b[0] | (uint32_t)b[1] << 8 | (uint32_t)b[2] << 16 | (uint32_t)b[3] << 24;
+}
+
+/* Takes what is there of a head; the frame begins when it is whole. */
+static size_t
+take_head(struct stream_frames *at, const char *data, size_t len)
+{
+    size_t n = HQ_MIN(len, (size_t)(STREAM_FRAME_HEAD_BYTES - at->head_len));
+
+    memcpy(at->head + at->head_len, data, n);
+    at->head_len += (uint32_t)n;
+    if (at->head_len == STREAM_FRAME_HEAD_BYTES) {
+        uint32_t rank = get_le32(at->head + 4);
+        at->is_raw = memcmp(at->head, "HQrk", 4) != 0;
+        at->left = get_le32(at->head + 8);
+        at->rank1 = rank < UINT16_MAX ? (uint16_t)(rank + 1) : 0;
+        at->head_len = 0;
+    }
+    return n;
+}
+
+static int
+append_part(struct stream_file *f, const struct hq_stream_record *rec, uint16_t rank1, char *data, size_t len)
+{
+    struct hq_stream_record r = *rec;
+
+    r.rank1 = rank1;
+    r.size = (uint32_t)len;
+    return append(f, &r, data);
+}
+
+int
+stream_file_move_frames(struct stream_file *f, int pipe_fd, const struct hq_stream_record *rec, struct stream_frames *at)
+{
+    (void)pthread_mutex_lock(&f->lock);
+    int rc = (int)fill(f, pipe_fd), written = 0;
+    for (size_t k = 0, n, len = rc > 0 ? (size_t)rc : 0; k < len; k += n) {
+        if (!at->is_raw && at->left == 0) {
+            n = take_head(at, f->buf + k, len - k);
+            if (at->is_raw) { /* what looked like a head is text */
+                written = written < 0 ? written : append_part(f, rec, 0, (char *)at->head, STREAM_FRAME_HEAD_BYTES);
+            }
+            continue;
+        }
+        n = at->is_raw ? len - k : HQ_MIN(len - k, (size_t)at->left);
+        at->left -= at->is_raw ? 0 : (uint32_t)n;
+        written = written < 0 ? written : append_part(f, rec, at->is_raw ? 0 : at->rank1, f->buf + k, n);
+    }
+    (void)pthread_mutex_unlock(&f->lock);
+    return written < 0 ? written : rc;
+}
+
+int
+stream_file_flush_frames(struct stream_file *f, const struct hq_stream_record *rec, struct stream_frames *at)
+{
+    int rc = 0;
+
+    if (at->head_len > 0) {
+        (void)pthread_mutex_lock(&f->lock);
+        rc = append_part(f, rec, 0, (char *)at->head, at->head_len);
+        (void)pthread_mutex_unlock(&f->lock);
+        at->head_len = 0;
+    }
     return rc;
 }
 
@@ -358,7 +435,7 @@ stream_file_end(struct stream_file *f, const struct hq_stream_record *rec)
     r.kind = HQ_STREAM_END;
     r.size = 0;
     (void)pthread_mutex_lock(&f->lock);
-    int rc = append(f, &r);
+    int rc = append(f, &r, f->buf);
     (void)pthread_mutex_unlock(&f->lock);
     return rc;
 }

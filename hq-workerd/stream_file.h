@@ -32,6 +32,23 @@ void stream_file_put(struct stream_file *f); /* NULL is fine */
 /* Reads what is in the pipe now, at most STREAM_READ_BYTES, and appends it as one record; size and sum are set here.
  * Bytes moved, 0 at the end of the pipe, -EAGAIN when it is empty. */
 HQ_MUST_CHECK int stream_file_move(struct stream_file *f, int pipe_fd, const struct hq_stream_record *rec);
+
+/* Pipes of hq-stepd: frames of STREAM_FRAME_HEAD_BYTES ("HQrk", rank and length, 32-bit little-endian) and output of that
+ * rank. What is no frame, a last word of hq-stepd's own, and all behind it is of no rank. */
+#define STREAM_FRAME_HEAD_BYTES 12u
+struct stream_frames { /* where in the pipe we are; zero at first */
+    unsigned char head[STREAM_FRAME_HEAD_BYTES];
+    uint32_t head_len;
+    uint32_t left; /* bytes of the frame that are still to come */
+    uint16_t rank1;
+    bool is_raw;
+};
+/* As stream_file_move, with a record for each part of a frame. */
+HQ_MUST_CHECK int stream_file_move_frames(struct stream_file *f, int pipe_fd, const struct hq_stream_record *rec,
+                                          struct stream_frames *at);
+/* What looked like the begin of a frame when the pipe came to its end. */
+HQ_MUST_CHECK int stream_file_flush_frames(struct stream_file *f, const struct hq_stream_record *rec,
+                                           struct stream_frames *at);
 HQ_MUST_CHECK int stream_file_end(struct stream_file *f, const struct hq_stream_record *rec);
 
 #endif

@@ -87,6 +87,7 @@ add_chunk(struct stream_index *ix, uint32_t stream_ix, const struct hq_stream_re
                                                           .stream_ix = stream_ix,
                                                           .next = STREAM_NO_CHUNK,
                                                           .channel = r->channel,
+                                                          .rank1 = r->rank1,
                                                           .is_end = r->kind == HQ_STREAM_END};
     if (s->last == STREAM_NO_CHUNK) {
         s->first = at;

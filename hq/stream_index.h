@@ -24,6 +24,7 @@ struct stream_chunk {
     uint32_t data_crc;
     uint32_t stream_ix;
     uint32_t next; /* of the same stream, in order; STREAM_NO_CHUNK */
+    uint16_t rank1; /* 0 = of no rank */
     uint8_t channel;
     bool is_end;
 };

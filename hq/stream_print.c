@@ -141,7 +141,7 @@ cmp_chunk(const void *a, const void *b, void *ctx)
 }
 
 static void
-put_header(const struct show *show, const struct stream *s, uint8_t channel, bool is_close, struct hq_out *out)
+put_header(const struct show *show, const struct stream *s, const struct stream_chunk *c, struct hq_out *out)
 {
     HQ_AUTO(hq_buf_fini) struct hq_buf head = HQ_BUF_INIT;
 
@@ -149,10 +149,12 @@ put_header(const struct show *show, const struct stream *s, uint8_t channel, boo
         hq_buf_printf(&head, "%0*u.", (int)show->job_digits, s->job.v);
     }
     hq_buf_printf(&head, "%0*u:", (int)show->task_digits, s->task);
-    if (is_close) {
+    if (c->is_end) {
         hq_buf_cstr(&head, " >");
+    } else if (c->rank1 > 0) {
+        hq_buf_printf(&head, "%u[%u]>", c->channel, c->rank1 - 1u);
     } else {
-        hq_buf_printf(&head, "%u>", channel);
+        hq_buf_printf(&head, "%u>", c->channel);
     }
     if (out->with_color) { /* backgrounds red, green, yellow, blue, magenta, cyan */
         hq_buf_printf(&out->buf, "\033[%um%.*s\033[0m", 41 + s->task % 6, HQ_STR_FMT(hq_buf_view(&head)));
@@ -166,7 +168,7 @@ show_chunk(const struct show *show, const struct stream_chunk *c, struct hq_out 
 {
     const struct stream *s = &show->ix->streams[c->stream_ix];
 
-    put_header(show, s, c->channel, c->is_end, out);
+    put_header(show, s, c, out);
     if (c->is_end) {
         hq_buf_cstr(&out->buf, " stream closed\n");
         return 0;

@@ -58,7 +58,6 @@ struct host {
     uint32_t *node_ranks;       /* by node */
     uint32_t *node_first;       /* by node: its first rank */
     uint32_t wire_up;           /* Hq__MpiWireUp */
-    bool is_streamed;           /* output goes to the worker in frames */
     char *nspace;
     char *dir;                  /* of the PMIx server; NULL = none */
     char *topology_path;        /* of the machine, for ranks; NULL = none */

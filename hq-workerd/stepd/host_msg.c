@@ -149,8 +149,8 @@ on_output(struct host *h, const Hq__StepOutput *output)
 {
     struct hq_str data = str_of(&output->data);
 
-    if (!host_is_root(h) || h->is_streamed) {
-        host_send_output(h, output->rank, output->channel, data, host_is_root(h) ? h->self : host_parent(h));
+    if (!host_is_root(h)) {
+        host_send_output(h, output->rank, output->channel, data, host_parent(h));
     } else if (output->channel == 1 || output->channel == 2) {
         sink_write(&h->sinks[output->channel - 1], output->rank, data);
     }

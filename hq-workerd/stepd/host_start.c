@@ -213,8 +213,8 @@ on_output(void *ctx, uint32_t rank, uint32_t channel, struct hq_str data)
 {
     struct host *h = ctx;
 
-    if (!host_is_root(h) || h->is_streamed) {
-        host_send_output(h, rank, channel, data, host_is_root(h) ? h->self : host_parent(h));
+    if (!host_is_root(h)) {
+        host_send_output(h, rank, channel, data, host_parent(h));
         if (uplink_queued_bytes(h->link) > SINK_HIGH_BYTES) {
             rankout_pause(h->out, true); /* host.c resumes when the link has drained */
         }
@@ -239,6 +239,8 @@ open_output(struct host *h, const Hq__StepStart *start, struct hq_err *err)
     if (host_is_root(h)) {
         sink_init(&h->sinks[0], h->loop, STDOUT_FILENO, on_sink_drained, h);
         sink_init(&h->sinks[1], h->loop, STDERR_FILENO, on_sink_drained, h);
+        h->sinks[0].is_framed = start->stdout_in_frames;
+        h->sinks[1].is_framed = start->stderr_in_frames;
     }
     return rankout_create(&h->out, h->loop, &conf, on_output, h, err);
 }

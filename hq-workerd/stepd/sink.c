@@ -84,6 +84,31 @@ sink_fini(struct sink *s)
     hq_buf_fini(&s->queue);
 }
 
+static void
+put_le32(struct hq_buf *b, uint32_t v)
+{
+    for (int shift = 0; shift < 32; shift += 8) {
+        hq_buf_byte(b, (char)(v >> shift & 0xff));
+    }
+}
+
+/* What lies between the writes of sources. */
+static void
+sink_separate(struct sink *s, uint32_t source, struct hq_str data)
+{
+    if (s->is_framed) {
+        hq_buf_cstr(&s->queue, "HQrk");
+        put_le32(&s->queue, source);
+        put_le32(&s->queue, (uint32_t)data.len);
+        return;
+    }
+    if (s->is_open_line && s->source != source) {
+        hq_buf_byte(&s->queue, '\n');
+    }
+    s->is_open_line = data.ptr[data.len - 1] != '\n';
+    s->source = source;
+}
+
 void
 sink_write(struct sink *s, uint32_t source, struct hq_str data)
 {
@@ -95,12 +120,8 @@ sink_write(struct sink *s, uint32_t source, struct hq_str data)
         s->queue.len -= s->at;
         s->at = 0;
     }
-    if (s->is_open_line && s->source != source) {
-        hq_buf_byte(&s->queue, '\n');
-    }
+    sink_separate(s, source, data);
     hq_buf_str(&s->queue, data);
-    s->is_open_line = data.ptr[data.len - 1] != '\n';
-    s->source = source;
     sink_push(s, false, 0);
     if (sink_left(s) > SINK_BYTES_MAX) {
         sink_push(s, true, SINK_HIGH_BYTES);

@@ -19,6 +19,7 @@ struct sink {
     struct ev_loop *loop;
     int fd;
     bool is_failed;  /* nobody reads, or the disk is full: the rest is dropped */
+    bool is_framed;  /* each write is a frame that names its source (hq-workerd/stream_file.h) */
     bool is_open_line;
     uint32_t source; /* of the open line */
     struct hq_buf queue;

@@ -361,3 +361,33 @@ def test_cancel_and_time_limit_end_ranks_everywhere(gang):
     gone(pids, timeout=5.0)
     gang.hq("job", "wait", job, check=False)
     assert gang.task(job)["error"] == "Time limit reached"
+
+
+# ---- streamed output of ranks
+JOIN = "ask() { echo \"cmd=$*\" >&$PMI_FD; IFS= read -r answer <&$PMI_FD; }\nask init pmi_version=1 pmi_subversion=1\nask barrier_in\n"
+
+
+def test_streams_keep_the_ranks(gang):
+    (gang.work / "rank.sh").write_text(JOIN + 'for i in 1 2 3; do echo "r$HQ_RANK line $i"; done; echo "e$HQ_RANK" >&2; ask finalize\n')
+    gang.submit("--wait", "--nodes=3", "--mpi", "--ranks-per-node=2", "--stream=out", "bash", "rank.sh")
+    shown = gang.hq("output-log", "out", "show").out.splitlines()
+    seen, channel = {}, None
+    for line in shown:  # "1.0:0[3]> text", further lines of a chunk stand alone
+        head, found, text = line.partition("> ")
+        channel, text = (head.split(":")[1], text) if found else (channel, line)
+        seen.setdefault(channel, []).append(text)
+    expected = {f"0[{rank}]": [f"r{rank} line {i}" for i in (1, 2, 3)] for rank in range(6)}
+    expected.update({f"1[{rank}]": [f"e{rank}"] for rank in range(6)})
+    assert seen == expected
+    assert sorted(gang.hq("output-log", "out", "cat", 1, "stdout").out.splitlines()) == sorted(
+        line for channel, lines in expected.items() if channel[0] == "0" for line in lines)
+
+
+def test_a_killed_task_leaves_a_stream_that_can_be_read(gang):
+    (gang.work / "rank.sh").write_text(JOIN + 'echo "r$HQ_RANK"; touch up$HQ_RANK; exec sleep 1000\n')
+    job = gang.submit("--nodes=3", "--mpi", "--ranks-per-node=1", "--stream=out", "bash", "rank.sh")
+    wait_until(lambda: all((gang.work / f"up{i}").exists() for i in range(3)), "three ranks")
+    wait_until(lambda: gang.hq("output-log", "out", "show").out.count("]> r") == 3, "their output")
+    os.kill(stepd_of(gang.nodes[0]), signal.SIGKILL)
+    gang.hq("job", "wait", job, check=False)
+    assert gang.hq("output-log", "out", "show").out.count("]> r") == 3

@@ -275,6 +275,76 @@ test_directory_that_cannot_be_made(void **state)
     assert_null(st);
 }
 
+/* Pipes of hq-stepd: frames cut at any place become records of their ranks; what is no frame is kept, of no rank. */
+static void
+test_ranks(void **state)
+{
+    static const struct {
+        const char *bytes;
+        size_t len;
+        const char *expect; /* "RANK1:TEXT " of each rank's bytes in a row */
+    } rows[] = {
+        {"HQrk\2\0\0\0\3\0\0\0abcHQrk\0\0\0\0\0\0\0\0HQrk\xfe\xff\0\0\1\0\0\0x", 40, "3:abc 65535:x "},
+        {"HQrk\xff\xff\0\0\1\0\0\0x", 13, "0:x "}, /* a rank too large for the record */
+        {"HQrk\1\0\0\0\5\0\0\0ab", 14, "2:ab "},     /* it was killed */
+        {"HQrk\1\0\0\0\1\0\0\0aoh dear, no frame", 30, "2:a 0:oh dear, no frame "},
+        {"HQrk\1\0\0\0\1\0\0\0ashort", 18, "2:a 0:short "},
+        {"err\n", 4, "0:err\n "},
+        {"", 0, ""},
+    };
+    struct world *w = *state;
+
+    for (uint32_t i = 0; i < HQ_ARRAY_LEN(rows); i++) {
+        for (size_t step = 1; step <= 41; step += 8) {
+            struct hq_err err = {0};
+            struct hq_buf text = HQ_BUF_INIT, got = HQ_BUF_INIT, path = HQ_BUF_INIT;
+            struct hq_stream_head head;
+            struct stream *st = NULL;
+            size_t at = 0;
+            int fds[2], last = -1;
+            hq_buf_printf(&path, "%s/%u-%zu", w->dir, i, step);
+            struct stream_open what = {.dir = path.ptr, .server_uid = HQ_STR("uid"), .job = {1}, .task = i,
+                                       .with_channel = {true, false}, .is_ranked = true};
+            assert_int_equal(0, stream_open(w->streams, &what, &st, fds, &err));
+            for (size_t k = 0; k < rows[i].len; k += step) {
+                size_t n = rows[i].len - k < step ? rows[i].len - k : step;
+                assert_int_equal((ssize_t)n, write(fds[0], rows[i].bytes + k, n));
+            }
+            close(fds[0]);
+            assert_int_equal(0, stream_close(st));
+            DIR *d = opendir(path.ptr);
+            assert_non_null(d);
+            for (struct dirent *e; (e = readdir(d)) != NULL;) {
+                if (strstr(e->d_name, HQ_STREAM_SUFFIX) != NULL) {
+                    hq_buf_printf(&path, "/%s", e->d_name);
+                }
+            }
+            closedir(d);
+            assert_int_equal(0, hq_fs_read(&text, path.ptr, 1u << 20, &err));
+            assert_int_equal(0, hq_stream_head_parse(hq_buf_view(&text), &head, &at));
+            while (at < text.len) {
+                struct hq_stream_record r;
+                assert_int_equal(0, hq_stream_record_parse(hq_str_make(text.ptr + at, text.len - at), &r));
+                at += HQ_STREAM_RECORD_HEAD_BYTES;
+                assert_int_equal(r.data_crc, hq_crc32c(0, text.ptr + at, r.size));
+                if (r.kind == HQ_STREAM_DATA) {
+                    if (r.rank1 != last) {
+                        hq_buf_printf(&got, last < 0 ? "%u:" : " %u:", r.rank1);
+                        last = r.rank1;
+                    }
+                    hq_buf_add(&got, text.ptr + at, r.size);
+                }
+                at += r.size;
+            }
+            hq_buf_cstr(&got, last < 0 ? "" : " ");
+            assert_string_equal(rows[i].expect, got.ptr == NULL ? "" : got.ptr);
+            hq_buf_fini(&text);
+            hq_buf_fini(&got);
+            hq_buf_fini(&path);
+        }
+    }
+}
+
 int
 main(void)
 {
@@ -286,6 +356,7 @@ main(void)
         cmocka_unit_test_setup_teardown(test_many_open_at_once, setup, teardown),
         cmocka_unit_test_setup_teardown(test_given_up_and_left_open, setup, teardown),
         cmocka_unit_test_setup_teardown(test_directory_that_cannot_be_made, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_ranks, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
