@@ -5,6 +5,7 @@
 #include "common/out_table.h"
 
 #include <poll.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #define REDRAW_MS 100 /* at most that often; the last line always shows the final state */
@@ -76,6 +77,21 @@ struct display {
     struct hq_buf line; /* drawn last */
 };
 
+/* A line that wraps could not be rewritten: what stands above the cursor's row stays for ever. The width is asked for each
+ * time, so a window that was resized is right from the next change on. */
+static void
+fit(struct hq_buf *line, const struct display *d, const struct follow *f)
+{
+    struct winsize size = {0};
+    if (!d->is_tty || ioctl(d->out->fd, TIOCGWINSZ, &size) < 0 || size.ws_col == 0 ||
+        hq_str_width(hq_buf_view(line)) <= size.ws_col) {
+        return;
+    }
+    hq_buf_clear(line);
+    progress_line(line, f->state->jobs, f->state->n_jobs, d->form, false); /* no colour is cut in two */
+    line->len = HQ_MIN(line->len, (size_t)size.ws_col);
+}
+
 /* On a terminal one line is rewritten; elsewhere each change is a line of its own. Not more often than the pause
  * allows, unless is_forced. false: what is drawn is older than the state. */
 static bool
@@ -83,6 +99,7 @@ draw(struct display *d, const struct follow *f, bool is_forced)
 {
     HQ_AUTO(hq_buf_fini) struct hq_buf line = HQ_BUF_INIT;
     progress_line(&line, f->state->jobs, f->state->n_jobs, d->form, d->out->with_color);
+    fit(&line, d, f);
     if (hq_str_eq(hq_buf_view(&line), hq_buf_view(&d->line))) {
         return true;
     }

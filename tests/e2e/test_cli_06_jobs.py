@@ -1,5 +1,12 @@
 """Section 6 of the command line beside test_jobs.py: every message of the job commands, in all output modes, with its exit status."""
+import fcntl
+import os
+import pty
 import re
+import select
+import struct
+import subprocess
+import termios
 
 import pytest
 
@@ -277,3 +284,57 @@ def test_progress_counts_tasks_that_come_later(cluster):
     cluster.hq("job", "cancel", "1")
     cluster.hq("job", "close", "1")
     assert follower.wait() == 0 and "1/1 jobs, 4/4 tasks 3 FINISHED 1 CANCELED" in follower.out()
+
+
+class Terminal:
+    """A pseudo terminal of that many columns, on which a command runs."""
+
+    def __init__(self, world, columns, *args):
+        self.fd, slave = pty.openpty()
+        self.resize(columns)
+        self.text = ""
+        self.process = subprocess.Popen([world.bin / "hq", *map(str, args)], env={**world.env, "TERM": "xterm"}, cwd=world.work, stdin=slave, stdout=slave, stderr=slave,
+                                        start_new_session=True)
+        os.close(slave)
+
+    def resize(self, columns):
+        fcntl.ioctl(self.fd, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+
+    def read(self):
+        """Everything so far; what is there is taken without waiting."""
+        while self.fd is not None and select.select([self.fd], [], [], 0)[0]:
+            try:
+                data = os.read(self.fd, 65536)
+            except OSError:  # the other side is closed
+                break
+            if not data:
+                break
+            self.text += data.decode()
+        return self.text
+
+    def drawn(self):
+        """The lines that replaced each other, without colours."""
+        parts = self.read().replace("\r\n", "\n").split("\r\x1b[2K")[1:]
+        return [re.sub(r"\x1b\[[\d;]*m", "", part).rstrip("\n") for part in parts]
+
+    def end(self):
+        status = self.process.wait(30)
+        self.read()
+        os.close(self.fd)
+        self.fd = None
+        return status
+
+
+@pytest.mark.parametrize("spelling, ended", [(["job", "progress"], "1/1 jobs, 2/2 tasks 2 FINISHED"), (["progress"], "1/1 jobs, 2/2 tasks (2 FINISHED)")])
+def test_progress_on_a_terminal_fits_its_window(cluster, spelling, ended):
+    """One line, rewritten; a narrow window gets what fits, a resized one more from the next change on."""
+    gate = cluster.work / "gate"
+    job = cluster.submit("--array=0-1", "--cpus=2", "sh", "-c", f"[ $HQ_TASK_ID = 0 ] || while [ ! -e {gate} ]; do sleep 0.02; done")
+    terminal = Terminal(cluster, 50, *spelling, job)
+    wait_until(lambda: cluster.stats(job)["finished"] == 1 and terminal.drawn(), "the first half")
+    wait_until(lambda: len(terminal.drawn()[-1]) == 50, "a line as wide as the window")
+    assert all(len(line) <= 50 for line in terminal.drawn())
+    terminal.resize(120)
+    gate.touch()
+    assert terminal.end() == 0
+    assert terminal.drawn()[-1].endswith(f"] {ended}") and terminal.text.endswith("\r\n")
