@@ -141,6 +141,7 @@ steps_create(struct steps **ret, const struct steps_conf *conf, struct hq_err *e
     s->conf = *conf;
     s->selves_tail = &s->selves;
     s->next_hidden_id = 1;
+    s->nonsense_log = (struct hq_ratelimit){.burst = 5, .period_ms = 10000};
     hq_map_init(&s->by_task, 3);
     ev_timer_init(&s->self_timer, steps_on_selves, 0., 0.);
     s->self_timer.data = s;

@@ -291,7 +291,10 @@ on_frame(void *ctx, unsigned char *body, size_t len)
         break;
     }
     if (rc < 0) {
-        hq_log_warn("A local process sent what it may not send: %s", hq_err_os(rc));
+        uint32_t dropped;
+        if (hq_ratelimit_pass(&c->steps->nonsense_log, hq_clock_ms(), &dropped)) {
+            hq_log_warn("A local process sent what it may not send: %s (%u more like it)", hq_err_os(rc), dropped);
+        }
         conn_end(c);
     }
 }

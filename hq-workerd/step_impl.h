@@ -5,6 +5,7 @@
 
 #include <ev.h>
 
+#include "common/log.h"
 #include "common/map.h"
 #include "common/seal.h"
 #include "hq-workerd/framed.h"
@@ -99,6 +100,7 @@ struct steps {
     uint32_t conn_count;
     uint32_t stream_count; /* callers and remote commands */
     uint64_t next_hidden_id;
+    struct hq_ratelimit nonsense_log;
     struct scratch scratch;
     struct self_frame *selves, **selves_tail;
     ev_timer self_timer;

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "common/clock.h"
 #include "common/log.h"
 #include "common/mem.h"
 
@@ -36,8 +37,10 @@ step_receive(struct step *st, uint32_t from, struct hq_str frame)
             step_to_ranks(st, frame);
         }
     }
-    if (rc < 0) {
-        hq_log_warn("A message of another node makes no sense job=%u task=%u node=%u", st->job, st->task, from);
+    uint32_t dropped;
+    if (rc < 0 && hq_ratelimit_pass(&st->steps->nonsense_log, hq_clock_ms(), &dropped)) {
+        hq_log_warn("A message of another node makes no sense (%u more like it) job=%u task=%u node=%u", dropped, st->job,
+                    st->task, from);
     }
 }
 
