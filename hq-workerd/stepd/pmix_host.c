@@ -12,6 +12,8 @@
 #include "hq-workerd/stepd/pmix_info.h"
 
 #define BRIDGE_ITEMS 4096u
+#define SMALL_STEP_RANKS 512u
+#define SMALL_SEGMENT_BYTES "1048576" /* far over what one rank tells: that must fit into one file */
 
 struct pmix_host {
     struct ev_loop *loop;
@@ -307,6 +309,22 @@ server_module(void)
     };
 }
 
+/* libpmix keeps what ranks read in two shared files of 4 MiB at least, filled with zeros at the start: 8 MiB of our memory
+ * and the time for it, for a few KiB of each rank. It adds files when one is full. Ranks inherit the size, as they must. */
+static void
+limit_segments(const struct pmix_host_conf *conf)
+{
+    uint64_t total = 0;
+
+    for (uint32_t n = 0; n < conf->node_count; n++) {
+        total += conf->ranks[n];
+    }
+    if (total <= SMALL_STEP_RANKS) {
+        (void)setenv("NS_META_SEG_SIZE", SMALL_SEGMENT_BYTES, 0);
+        (void)setenv("NS_DATA_SEG_SIZE", SMALL_SEGMENT_BYTES, 0);
+    }
+}
+
 static int
 server_open(const struct pmix_host_conf *conf, struct hq_err *err)
 {
@@ -316,6 +334,7 @@ server_open(const struct pmix_host_conf *conf, struct hq_err *err)
     pmix_server_module_t module = server_module(); /* copied by libpmix */
     HQ_AUTO(hq_buf_fini) struct hq_buf name = HQ_BUF_INIT;
 
+    limit_segments(conf);
     hq_buf_printf(&name, "%s-stepd", conf->nspace);
     pmix_list_add(&l, PMIX_SERVER_NSPACE, name.ptr, PMIX_STRING);
     pmix_list_add(&l, PMIX_SERVER_RANK, &self, PMIX_PROC_RANK);

@@ -244,10 +244,10 @@ def test_cpus_of_ranks(stepd, mpi):
         assert "3 ranks of 1 cpus each do not fit 2 cpus" in step.error()
 
 
-def test_memory_with_64_ranks(stepd):
-    """The goal is under 16 MB."""
-    with Step(stepd, [64], ["/bin/sh", "-c", "echo waiting; exec sleep 300"]) as step:
-        step.run_until(lambda: waiting(step, 64), 30 * SLOW)
+def test_memory_with_64_ranks(stepd, mpi):
+    """The goal is under 16 MB, with all ranks wired up."""
+    with Step(stepd, [64], [mpi / "ends", "hang", "3"]) as step:
+        step.run_until(lambda: waiting(step), 40 * SLOW)
         if SLOW == 1:  # sanitizers take more
             assert rss_kb(step.nodes[0].process.pid) < 16 * 1024
         step.nodes[0].process.send_signal(signal.SIGINT)
