@@ -4,6 +4,7 @@
 usage: run.py --build BUILD [--only GROUP,...] [--write FILE] [--short]
 Groups: spawn files others submit million start core list rate idle lines huge graph stream slow
         fleet pace gang flat
+        ranks hosts fence memory
 """
 import argparse
 import os
@@ -15,6 +16,7 @@ import time
 
 from jobs import Jobs, Streams
 from lab import Lab, cpu_seconds, machine, memory_kb, run
+from mpi import Mpi
 from table import ROWS, row, timed
 from workers import Workers
 
@@ -255,7 +257,8 @@ class Bench:
 
 GROUPS = {"spawn": Bench, "files": Bench, "others": Bench, "submit": Bench, "million": Bench, "start": Bench, "core": Bench, "list": Bench,
           "rate": Bench, "idle": Bench, "lines": Jobs, "huge": Jobs, "graph": Jobs, "stream": Streams, "slow": Streams,
-          "fleet": Workers, "pace": Workers, "gang": Workers, "flat": Workers}
+          "fleet": Workers, "pace": Workers, "gang": Workers, "flat": Workers,
+          "ranks": Mpi, "hosts": Mpi, "fence": Mpi, "memory": Mpi}
 
 
 def report(build, command):
@@ -280,7 +283,7 @@ def main():
         parser.error(f"no such group: {', '.join(sorted(unknown))}")
     lab = Lab(args.build)
     try:
-        benches = {kind: kind(lab, 10 if args.short else 1) for kind in (Bench, Jobs, Streams, Workers)}
+        benches = {kind: kind(lab, 10 if args.short else 1) for kind in (Bench, Jobs, Streams, Workers, Mpi)}
         for group, kind in GROUPS.items():
             if group in wanted:
                 getattr(benches[kind], group)()

@@ -346,6 +346,9 @@ on_signal(struct ev_loop *loop, ev_signal *w, int revents)
     (void)loop;
     (void)revents;
     h->is_told = true;
+    if (h->ranks != NULL && w->signum == SIGINT) {
+        ranks_signal(h->ranks, SIGINT); /* they are no part of our process group */
+    }
     if (!h->is_ending) {
         host_end_all(h);
         if (h->has_start) {

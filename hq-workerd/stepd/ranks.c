@@ -194,6 +194,8 @@ ranks_start(struct ranks *r, uint32_t local, const struct rank_spec *spec, struc
         .fds = fds,
         .fd_count = spec->pmi_fd < 0 ? 3 : 4,
         .death_signal = SIGKILL,
+        /* The kernel shares cpus out by session where autogroups are on: else ranks that spin would get one share for all. */
+        .new_session = true,
     };
 
     int rc = start_bound(&k->proc, &conf, spec, err);
