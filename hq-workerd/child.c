@@ -82,6 +82,9 @@ child_main(void *arg)
     struct child_plan *plan = arg;
 
     child_heed_signals();
+    if (plan->leaf_fd > 0) { /* before anything of the task can fork. If it fails, the process group is what there is. */
+        (void)syscall(SYS_write, plan->leaf_fd, "0", (size_t)1);
+    }
     if (syscall(SYS_setsid) < 0) {
         child_fail(plan, CHILD_STEP_SESSION, errno);
     }

@@ -42,6 +42,7 @@ struct child_plan {
     const sigset_t *mask;           /* signal mask of the program */
     const struct rlimit *nofile;    /* NULL = as we have it */
     pid_t parent_pid;               /* ours */
+    int leaf_fd;                    /* cgroup.procs of the task's control group; 0 = none */
     /* written by the child when it fails */
     enum child_step step;
     int error;                      /* positive errno */

@@ -224,6 +224,7 @@ slot_start_thr(struct thread *t, struct slot *s)
     struct launcher *l = t->launcher;
     struct hq_err err = {0};
     pid_t pid = 0;
+    leaf_open(l->conf.run.leaves, s->ix, &s->run.leaf);
     int rc = run_start(&t->run, &s->run, s->grant, &pid, &err);
 
     pthread_mutex_lock(&l->lock);
@@ -403,6 +404,7 @@ launcher_destroy(struct launcher *l)
         struct slot *s = l->slots[i];
         run_abandon(&s->run);
         hq_fs_closep(&s->run.pidfd);
+        leaf_close(&s->run.leaf);
         grant_free(s->grant);
         free(s);
     }

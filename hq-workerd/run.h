@@ -9,6 +9,7 @@
 #ifndef HQ_WORKERD_RUN_H
 #define HQ_WORKERD_RUN_H
 
+#include "hq-workerd/cgroup_leaf.h"
 #include "hq-workerd/core/event.h"
 #include "hq-workerd/prepare.h"
 #include "hq-workerd/stream.h"
@@ -25,6 +26,7 @@ struct run_conf { /* of the worker */
     const struct rlimit *task_nofile; /* NULL = ours */
     pid_t pid;                    /* ours */
     struct streams *streams;
+    struct leaves *leaves;        /* NULL = no control groups */
 };
 
 struct run {
@@ -40,6 +42,7 @@ struct run {
     char *out_remove;             /* to be removed after success */
     char *err_remove;
     enum run_why why;             /* the same: why we ended it, if we did */
+    struct leaf leaf;             /* of the slot: one task after the other */
     int exit_code;                /* after run_end: as a shell shows it; -1 before */
 };
 

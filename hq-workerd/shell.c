@@ -389,14 +389,15 @@ make_launcher(struct wshell *s, struct hq_err *err)
     s->run_conf.task_mask = c->task_mask;
     s->run_conf.task_nofile = c->task_nofile;
     s->run_conf.pid = getpid();
+    s->run_conf.leaves = leaves_create();
     rc = streams_create(&s->run_conf.streams, err);
     if (rc < 0) {
         return rc;
     }
     conf.run = s->run_conf;
-    /* Each run needs one fd for its whole life, and a few more while it is being started. */
-    uint32_t reserved = FDS_RESERVED + 4 * c->launcher_threads;
-    conf.runs_max = c->fds_max > reserved + 1 ? c->fds_max - reserved : 1;
+    /* Each run needs one fd for its whole life (its slot two for a control group), and a few more while it is being started. */
+    uint32_t reserved = FDS_RESERVED + 4 * c->launcher_threads, each = conf.run.leaves == NULL ? 1 : 3;
+    conf.runs_max = c->fds_max > reserved + each ? (c->fds_max - reserved) / each : 1;
     randombytes_buf(conf.key, sizeof conf.key);
     return launcher_create(&s->launcher, &conf, err);
 }
@@ -517,6 +518,7 @@ wshell_destroy(struct wshell *s)
     treekill_destroy(s->treekill);
     launcher_destroy(s->launcher);
     streams_destroy(s->run_conf.streams);
+    leaves_destroy(s->run_conf.leaves);
     agent_destroy(s->agent);
     report_destroy(s->report);
     stdin_store_destroy(s->stdin_store);

@@ -1,5 +1,6 @@
 """How a task runs and ends: statuses, signals, limits, cancel, what it leaves behind."""
 import os
+import pathlib
 import signal
 
 import pytest
@@ -147,6 +148,49 @@ def test_nobody_outlives_the_task(cluster, how, end):
     assert cluster.stats(job)[{"exit": "finished", "cancel": "canceled", "time limit": "failed"}[end]] == 1
     after = cluster.submit("--wait", "--cpus=2", "true")
     assert cluster.stats(after)["finished"] == 1
+
+
+@pytest.fixture
+def delegated_group():
+    """A control group (v2) of our own, marked as systemd marks those that it gives away."""
+    with open("/proc/self/mounts", encoding="ascii") as file:
+        tops = [words[1] for words in map(str.split, file) if words[2] == "cgroup2"]
+    group = pathlib.Path(tops[0] if tops else "/nonexistent") / f"hq-e2e-{os.getpid()}"
+    try:
+        group.mkdir()
+        os.setxattr(group, "user.delegate", b"1")
+    except OSError as no:
+        if group.exists():
+            group.rmdir()
+        pytest.skip(f"no control group can be made here: {no}")
+    yield group
+    wait_until(lambda: not (group / "cgroup.procs").read_text(), "an empty control group")
+    for below in sorted(group.rglob("*"), reverse=True):
+        if below.is_dir():
+            below.rmdir()
+    group.rmdir()
+
+
+def test_control_group_of_a_task(delegated_group, server):
+    """Where a group is delegated, nobody gets away: not even who hides the key while other tasks run."""
+    command = f"echo $$ >{delegated_group}/cgroup.procs; exec hq worker start --cpus=2"
+    worker = server.daemon("worker", ["sh", "-c", command])
+    worker.wait_for_out("Manager Job ID")
+    gate = server.work / "gate"
+    other = server.submit("sh", "-c", f"while [ ! -e {gate} ]; do sleep 0.02; done")
+    server.wait_task(other, 0, "running")
+    pids = server.work / "pids"
+    script = f"(env -i setsid sh -c 'echo $$ >{pids}; exec sleep 1000' &); while [ ! -s {pids} ]; do sleep 0.02; done"
+    job = server.submit("--wait", "sh", "-c", f"cat /proc/self/cgroup; {script}")
+    pid = first_pid(pids)
+    assert f"0::/{delegated_group.name}/hq-worker-{worker.pid}/" in server.read(f"job-{job}/0.stdout")
+    wait_until(lambda: not is_alive(pid), "the end of the hidden daemon")
+    assert server.stats(other)["running"] == 1  # another task's leaf is not touched
+    gate.touch()
+    server.wait_job(other)
+    worker.signal(signal.SIGINT)
+    assert worker.wait() == 0
+    assert not [entry for entry in delegated_group.iterdir() if entry.is_dir()]  # no leaf is left behind
 
 
 @pytest.mark.parametrize("stream", [False, True])
