@@ -128,7 +128,9 @@ worker_unbook(struct core *core, struct worker *w, struct cls *cls, uint32_t var
 {
     struct worker_use *use = worker_use_find(w, cls, variant);
     HQ_ASSERT(use != NULL && use->placed + use->queued >= n && use->running >= running);
-    uint32_t from_queue = HQ_MIN(n, use->queued);
+    /* What ran had its place, also when the news of its successor's start came first: then both are booked. Of the rest
+     * (short ones are told of by their end alone) the next one takes the place, so one less is queued. */
+    uint32_t from_queue = HQ_MIN(n - running, use->queued);
     uint32_t from_placed = n - from_queue;
     queue_less(core, use, from_queue);
     use->running -= running;
@@ -153,6 +155,16 @@ worker_start(struct core *core, struct worker *w, struct cls *cls, uint32_t vari
         fit_book(&cls->variants[variant], w->free, w->total, w->res_count, more);
         use->placed += more;
         queue_less(core, use, more);
+    }
+}
+
+void
+worker_unblock(struct worker *w)
+{
+    for (size_t i = 0; i < w->block_count; i++) {
+        if (!w->blocks[i].is_forever) {
+            w->blocks[i--] = w->blocks[--w->block_count];
+        }
     }
 }
 
