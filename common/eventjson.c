@@ -42,6 +42,15 @@ hq_eventjson_end(struct hq_eventjson_line *l, const char *type)
     hq_json_object_end(&l->j);
     hq_buf_byte(l->out, '\n');
     (*l->count)++;
+    hq_eventjson_make_room(l);
+}
+
+void
+hq_eventjson_make_room(struct hq_eventjson_line *l)
+{
+    if (l->e->full != NULL && l->out->len >= HQ_EVENTJSON_FULL_BYTES) {
+        l->e->full(l->e->full_ctx);
+    }
 }
 
 void

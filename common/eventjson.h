@@ -4,6 +4,7 @@
  *            A short task whose start was never reported on its own gets its task-started line from its end.
  * Ownership  the state owns a map of tasks that run; records are read during the call only.
  * Units      times never decrease from line to line: a start that was reported late carries the time of the line before.
+ * Limits     one line may name all tasks of a job: with `full` set, memory does not grow with it.
  * Errors     -EBADMSG: columns that do not fit together (a damaged or foreign record); nothing of it is printed.
  */
 #ifndef HQ_COMMON_EVENTJSON_H
@@ -21,7 +22,10 @@ struct hq_eventjson {
     hq_wall_ms last_ms;      /* of the last line */
     uint64_t graph_tasks;    /* in parts of the submit that is not complete yet */
     struct hq_buf part_desc; /* packed first description of those parts */
+    void (*full)(void *ctx); /* set it after init: `out` has grown to HQ_EVENTJSON_FULL_BYTES: writes it and empties it; */
+    void *full_ctx;          /* NULL = a record's lines are kept, however long */
 };
+#define HQ_EVENTJSON_FULL_BYTES (1u << 18)
 
 void hq_eventjson_init(struct hq_eventjson *e);
 void hq_eventjson_fini(struct hq_eventjson *e);

@@ -20,6 +20,7 @@ struct hq_eventjson_line {
 
 void hq_eventjson_begin(struct hq_eventjson_line *l, hq_wall_ms at);
 void hq_eventjson_end(struct hq_eventjson_line *l, const char *type);
+void hq_eventjson_make_room(struct hq_eventjson_line *l); /* between two values, too */
 void hq_eventjson_put_task(struct hq_json *j, uint32_t job, uint32_t task);
 HQ_MUST_CHECK int hq_eventjson_add_starts(struct hq_eventjson_line *l, const Hq__TasksStartedRecord *r,
                                           struct hq_err *err);

@@ -226,6 +226,7 @@ hq_eventjson_add_ended(struct hq_eventjson_line *l, const Hq__TasksEndedRecord *
             uint32_t task = r->ids->packed[i] + c * r->ids->packed[i + 2];
             hq_eventjson_put_task(&l->j, r->job, task);
             hq_map_del(&l->e->running, hq_map_key2(r->job, task));
+            hq_eventjson_make_room(l);
         }
     }
     hq_json_array_end(&l->j);

@@ -40,6 +40,12 @@ open_journal(struct hq_record_reader *r, const char *path, struct hq_err *err)
     return rc;
 }
 
+static void
+write_out(void *out)
+{
+    hq_out_flush(out);
+}
+
 static int
 export_record(struct hq_eventjson *e, const struct hq_record *rec, struct hq_arena *arena, struct hq_out *out,
               uint64_t *count, struct hq_err *err)
@@ -70,6 +76,8 @@ cmd_journal_export_run(struct hq_cli *cli, const struct hq_parsed *p, struct hq_
     int rc;
 
     hq_eventjson_init(&events);
+    events.full = write_out;
+    events.full_ctx = &cli->out;
     hq_arena_init(&arena, 16 * (size_t)HQ_RECORD_BYTES_MAX);
     reader.fd = -1;
     rc = open_journal(&reader, hq_arena_strz(&cli->arena, args->path), err);
@@ -115,6 +123,8 @@ follow(struct hq_cli *cli, bool is_live, struct hq_err *err)
     unsigned char incarnation[64];
 
     hq_eventjson_init(&events);
+    events.full = write_out;
+    events.full_ctx = &cli->out;
     hq_arena_init(&arena, 0);
     raw_output(cli);
     for (;;) {

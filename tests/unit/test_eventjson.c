@@ -310,6 +310,55 @@ test_allocations(void **state)
     hq_eventjson_fini(&e);
 }
 
+struct pieces {
+    struct hq_buf *out;
+    struct hq_buf all;
+    size_t largest;
+};
+
+static void
+take_piece(void *ctx)
+{
+    struct pieces *p = ctx;
+    p->largest = HQ_MAX(p->largest, p->out->len);
+    hq_buf_str(&p->all, hq_buf_view(p->out));
+    hq_buf_clear(p->out);
+}
+
+/* One line that names very many tasks: the same text, in pieces, within bounds. */
+static void
+test_long_lines_leave_in_pieces(void **state)
+{
+    (void)state;
+    HQ_AUTO(hq_buf_fini) struct hq_buf whole = HQ_BUF_INIT;
+    HQ_AUTO(hq_buf_fini) struct hq_buf out = HQ_BUF_INIT;
+    uint32_t ids[] = {0, 300000, 2};
+    Hq__Ranges r = HQ__RANGES__INIT;
+    Hq__TasksEndedRecord ended = HQ__TASKS_ENDED_RECORD__INIT;
+    Hq__Record rec = HQ__RECORD__INIT;
+    struct pieces pieces = {.out = &out};
+    struct hq_eventjson e;
+    struct hq_err err = {0};
+    uint64_t count = 0;
+    r.packed = ids;
+    r.n_packed = 3;
+    ended.job = 3;
+    ended.ids = &r;
+    rec.body_case = HQ__RECORD__BODY_TASKS_CANCELED;
+    rec.tasks_canceled = &ended;
+    hq_eventjson_init(&e);
+    assert_int_equal(hq_eventjson_add(&e, &rec, &whole, &count, &err), 0);
+    e.full = take_piece;
+    e.full_ctx = &pieces;
+    assert_int_equal(hq_eventjson_add(&e, &rec, &out, &count, &err), 0);
+    take_piece(&pieces);
+    assert_true(whole.len > 10 * HQ_EVENTJSON_FULL_BYTES);
+    assert_true(pieces.largest < HQ_EVENTJSON_FULL_BYTES + 1000);
+    assert_true(hq_str_eq(hq_buf_view(&pieces.all), hq_buf_view(&whole)));
+    hq_buf_fini(&pieces.all);
+    hq_eventjson_fini(&e);
+}
+
 int
 main(void)
 {
@@ -318,6 +367,7 @@ main(void)
         cmocka_unit_test(test_long_task_starts_once),
         cmocka_unit_test(test_submit_of_parts),
         cmocka_unit_test(test_batches_and_notes), cmocka_unit_test(test_allocations),
+        cmocka_unit_test(test_long_lines_leave_in_pieces),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
