@@ -1,24 +1,14 @@
-/* link_pack.c - Register and Turn into bytes. protobuf-c has no const; packing does not write. */
+/* link_pack.c - Register and Turn into bytes. */
 #include "hq-workerd/link_msg.h"
 
 #include <stdlib.h>
 
 #include "common/mem.h"
 #include "common/wire.h"
+#include "hq-workerd/msg_bytes.h"
 
 #include "proto/common.pb-c.h"
 #include "proto/turn.pb-c.h"
-
-static ProtobufCBinaryData
-msg_bytes(struct hq_str s)
-{
-    union {
-        const char *in;
-        uint8_t *out;
-    } p = {.in = s.ptr};
-
-    return (ProtobufCBinaryData){.data = p.out, .len = s.len};
-}
 
 static ProtobufCBinaryData
 msg_id(const unsigned char id[LINK_ID_BYTES])

@@ -4,12 +4,7 @@
 #include "common/limits.h"
 #include "common/mem.h"
 #include "common/wire.h"
-
-static struct hq_str
-msg_str(ProtobufCBinaryData b)
-{
-    return hq_str_make((const char *)b.data, b.len);
-}
+#include "hq-workerd/msg_bytes.h"
 
 static int
 read_ranges(const Hq__Ranges *m, struct hq_arena *arena, struct hq_ranges *ret, struct hq_err *err)

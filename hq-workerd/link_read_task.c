@@ -3,12 +3,7 @@
 
 #include "common/limits.h"
 #include "common/mem.h"
-
-static struct hq_str
-msg_str(ProtobufCBinaryData b)
-{
-    return hq_str_make((const char *)b.data, b.len);
-}
+#include "hq-workerd/msg_bytes.h"
 
 static int
 read_variant(const Hq__Variant *m, struct hq_arena *arena, struct hq_variant *ret, struct hq_err *err)

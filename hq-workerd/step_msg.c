@@ -1,4 +1,4 @@
-/* step_msg.c - protobuf-c has no const; packing does not write. */
+/* step_msg.c - frames looked at, decoded, made. */
 #include "hq-workerd/step_msg.h"
 
 #include <string.h>
@@ -6,25 +6,9 @@
 #include "common/limits.h"
 #include "common/mem.h"
 #include "common/wire.h"
+#include "hq-workerd/msg_bytes.h"
 
 #include "proto/step.pb-c.h"
-
-static struct hq_str
-msg_str(ProtobufCBinaryData b)
-{
-    return hq_str_make((const char *)b.data, b.len);
-}
-
-static ProtobufCBinaryData
-msg_bytes(struct hq_str s)
-{
-    union {
-        const char *in;
-        uint8_t *out;
-    } p = {.in = s.ptr};
-
-    return (ProtobufCBinaryData){.data = p.out, .len = s.len};
-}
 
 /* ---- looking without decoding */
 

@@ -20,8 +20,8 @@
 #include "common/seal.h"
 #include "hq-workerd/framed.h"
 #include "hq-workerd/peer.h"
+#include "tests/unit/turns.h"
 
-#define DEADLINE_MS 20000
 #define DIAL_MS 1500
 #define STRANGER_MS 1500
 
@@ -116,14 +116,8 @@ world_init(struct world *w)
     assert_int_equal(0, hq_seal_start(NULL));
     for (uint32_t i = 0; i < 2; i++) {
         struct node *n = &w->at[i];
-        struct sockaddr_in sa = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
-        socklen_t len = sizeof sa;
         *n = (struct node){.loop = w->loop, .ix = i, .key = good_key, .is_known = true, .address = HQ_STR("127.0.0.1")};
-        n->listen_fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-        assert_int_equal(0, bind(n->listen_fd, (const struct sockaddr *)&sa, sizeof sa));
-        assert_int_equal(0, listen(n->listen_fd, 256));
-        assert_int_equal(0, getsockname(n->listen_fd, (struct sockaddr *)&sa, &len));
-        n->port = ntohs(sa.sin_port);
+        n->listen_fd = listen_on_loopback(&n->port);
         const struct peers_conf conf = {.loop = w->loop, .listen_fd = n->listen_fd, .ctx = n, .find = find,
                                          .dial_ms = DIAL_MS, .stranger_ms = STRANGER_MS};
         assert_int_equal(0, peers_create(&n->peers, &conf, NULL));
@@ -146,40 +140,13 @@ world_fini(struct world *w)
     ev_loop_destroy(w->loop);
 }
 
-static void
-on_timer(struct ev_loop *loop, ev_timer *t, int revents)
-{
-    (void)loop;
-    (void)t;
-    (void)revents;
-}
-
-/* One look at everything, waiting at most a little. */
-static void
-turn(struct world *w)
-{
-    ev_timer t;
-
-    ev_timer_init(&t, on_timer, 0.02, 0.);
-    ev_timer_start(w->loop, &t);
-    ev_run(w->loop, EVRUN_ONCE);
-    ev_timer_stop(w->loop, &t);
-}
-
-#define RUN_UNTIL(w, cond)                                                                                                     \
-    do {                                                                                                                       \
-        hq_ms until_ms = hq_clock_ms() + DEADLINE_MS;                                                                          \
-        while (!(cond)) {                                                                                                      \
-            assert_true(hq_clock_ms() < until_ms);                                                                             \
-            turn(w);                                                                                                           \
-        }                                                                                                                      \
-    } while (0)
+#define RUN_UNTIL(w, cond) TURN_UNTIL((w)->loop, (void)0, cond)
 
 static void
 run_for(struct world *w, hq_ms ms)
 {
     for (hq_ms until_ms = hq_clock_ms() + ms; hq_clock_ms() < until_ms;) {
-        turn(w);
+        turn_once(w->loop);
     }
 }
 
@@ -341,7 +308,7 @@ test_pressure(void **state)
             framed_put_le32(frame, sent++);
             assert_int_equal(0, peer_send(a->peer, hq_str_make((const char *)frame, FRAME)));
         }
-        turn(&w);
+        turn_once(w.loop);
     }
     assert_int_equal(0, a->lost + b->lost);
     assert_int_equal(1, b->frames);
@@ -645,7 +612,7 @@ test_idle_strangers(void **state)
     for (size_t i = 0; i < HQ_ARRAY_LEN(fds); i++) {
         fds[i] = dial(&w.at[1]);
         put(fds[i], "\x48\0\0\0HQP1", 8); /* a hello that stops */
-        turn(&w);
+        turn_once(w.loop);
     }
     RUN_UNTIL(&w, is_closed(fds[2])); /* the oldest ones made room */
     if (hq_clock_ms() - begin_ms < STRANGER_MS / 2) {

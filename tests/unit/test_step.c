@@ -26,10 +26,10 @@
 #include "hq-workerd/step.h"
 #include "hq-workerd/step_msg.h"
 #include "tests/unit/launch.h"
+#include "tests/unit/turns.h"
 
 #include "proto/step.pb-c.h"
 
-#define DEADLINE_MS 20000
 #define JOB 1u /* launch_make_body's */
 #define TASK 4u
 #define INSTANCE 2u
@@ -89,7 +89,7 @@ kill_matching(struct node *n, const struct lane_match *match)
     assert_int_equal(0, launcher_withdraw(n->f.l, match, &gone));
     assert_int_equal(0, launcher_find(n->f.l, match, &runs));
     for (size_t i = 0; i < runs.count; i++) {
-        hq_ms until_ms = hq_clock_ms() + DEADLINE_MS;
+        hq_ms until_ms = hq_clock_ms() + TURNS_DEADLINE_MS;
         while (launcher_signal(n->f.l, runs.v[i], SIGKILL) == -EAGAIN) {
             assert_true(hq_clock_ms() < until_ms);
         }
@@ -201,13 +201,7 @@ world_init(struct world *w)
 
     *w = (struct world){.loop = ev_loop_new(EVFLAG_AUTO)};
     for (uint32_t i = 0; i < 2; i++) {
-        struct sockaddr_in sa = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
-        socklen_t len = sizeof sa;
-        fds[i] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-        assert_int_equal(0, bind(fds[i], (const struct sockaddr *)&sa, sizeof sa));
-        assert_int_equal(0, listen(fds[i], 16));
-        assert_int_equal(0, getsockname(fds[i], (struct sockaddr *)&sa, &len));
-        ports[i] = ntohs(sa.sin_port);
+        fds[i] = listen_on_loopback(&ports[i]);
     }
     for (uint32_t i = 0; i < 2; i++) {
         node_init(w, &w->at[i], fds[i]);
@@ -235,34 +229,14 @@ world_fini(struct world *w)
 }
 
 static void
-on_timer(struct ev_loop *loop, ev_timer *t, int revents)
-{
-    (void)loop;
-    (void)t;
-    (void)revents;
-}
-
-static void
 turn(struct world *w)
 {
-    ev_timer t;
-
-    ev_timer_init(&t, on_timer, 0.01, 0.);
-    ev_timer_start(w->loop, &t);
-    ev_run(w->loop, EVRUN_ONCE);
-    ev_timer_stop(w->loop, &t);
+    turn_once(w->loop);
     take_events(&w->at[0]);
     take_events(&w->at[1]);
 }
 
-#define RUN_UNTIL(w, cond)                                                                                                     \
-    do {                                                                                                                       \
-        hq_ms until_ms = hq_clock_ms() + DEADLINE_MS;                                                                          \
-        while (!(cond)) {                                                                                                      \
-            assert_true(hq_clock_ms() < until_ms);                                                                             \
-            turn(w);                                                                                                           \
-        }                                                                                                                      \
-    } while (0)
+#define RUN_UNTIL(w, cond) TURN_UNTIL((w)->loop, (take_events(&(w)->at[0]), take_events(&(w)->at[1])), cond)
 
 /* "PID TOKEN ARGS" that the node's hq-stepd has written. */
 static bool
@@ -437,6 +411,19 @@ stepd_pid(struct node *n)
     return pid;
 }
 
+/* Both nodes with their hq-stepds, who have read how to start. */
+static void
+begin(struct world *w, struct stepd *root, struct stepd *other)
+{
+    world_init(w);
+    start_root(w);
+    join(w);
+    stepd_connect_own(w, root, &w->at[0]);
+    stepd_connect_own(w, other, &w->at[1]);
+    (void)stepd_take(w, root);
+    (void)stepd_take(w, other);
+}
+
 /* ---- tests */
 
 static bool
@@ -501,13 +488,7 @@ test_killed_stepd_is_told(void **state)
     struct stepd root, other;
 
     (void)state;
-    world_init(&w);
-    start_root(&w);
-    join(&w);
-    stepd_connect_own(&w, &root, &w.at[0]);
-    stepd_connect_own(&w, &other, &w.at[1]);
-    (void)stepd_take(&w, &root);
-    (void)stepd_take(&w, &other);
+    begin(&w, &root, &other);
     assert_int_equal(0, kill(stepd_pid(&w.at[1]), SIGKILL));
     RUN_UNTIL(&w, w.at[1].hidden_ended == 1);
     turn(&w);
@@ -529,13 +510,7 @@ test_orderly_end(void **state)
     struct stepd root, other;
 
     (void)state;
-    world_init(&w);
-    start_root(&w);
-    join(&w);
-    stepd_connect_own(&w, &root, &w.at[0]);
-    stepd_connect_own(&w, &other, &w.at[1]);
-    (void)stepd_take(&w, &root);
-    (void)stepd_take(&w, &other);
+    begin(&w, &root, &other);
     stepd_send_abort(&other, 1, 0, false);
     assert_int_equal(HQ__STEP_MSG__WHAT_ABORT, stepd_take(&w, &root)->what_case);
     assert_int_equal(0, kill(stepd_pid(&w.at[0]), SIGKILL));
@@ -564,13 +539,7 @@ test_lost_node(void **state)
     for (int row = 0; row < 4; row++) {
         struct world w;
         struct stepd root, other;
-        world_init(&w);
-        start_root(&w);
-        join(&w);
-        stepd_connect_own(&w, &root, &w.at[0]);
-        stepd_connect_own(&w, &other, &w.at[1]);
-        (void)stepd_take(&w, &root);
-        (void)stepd_take(&w, &other);
+        begin(&w, &root, &other);
         stepd_send_up(&other, 1, 0);
         assert_int_equal(HQ__STEP_MSG__WHAT_UP, stepd_take(&w, &root)->what_case);
         switch (row) {
