@@ -205,6 +205,18 @@ on_abort(struct host *h, uint32_t rank, int status)
     host_look(h);
 }
 
+/* Open MPI 4.1 gives the error to one rank, and the others wait for it for ever. */
+static void
+on_spawn(void *ctx, uint32_t rank)
+{
+    struct host *h = ctx;
+
+    if (h->rank_count > 1) {
+        host_fail_rank(h, rank, 1, 0, "MPI_Comm_spawn is not supported: all ranks are started with the task.");
+        host_look(h);
+    }
+}
+
 static void
 on_pmix_abort(void *ctx, uint32_t rank, int status, const char *text)
 {
@@ -254,6 +266,7 @@ const struct pmix_ops host_pmix_ops = {
     .on_wired = on_wired,
     .on_finalized = on_finalized,
     .on_closed = on_closed,
+    .on_spawn = on_spawn,
     .on_abort = on_pmix_abort,
     .on_fence = on_pmix_fence,
 };

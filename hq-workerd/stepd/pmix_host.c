@@ -28,6 +28,7 @@ enum call_kind {
     CALL_WIRED = 0,
     CALL_FINALIZED,
     CALL_CLOSED,
+    CALL_SPAWN,
     CALL_ABORT,
     CALL_COLLECTIVE,
 };
@@ -78,6 +79,9 @@ call_run(void *ctx, void *item)
         break;
     case CALL_CLOSED:
         h->ops->on_closed(h->ctx, c->rank);
+        break;
+    case CALL_SPAWN:
+        h->ops->on_spawn(h->ctx, c->rank);
         break;
     case CALL_ABORT:
         h->ops->on_abort(h->ctx, c->rank, c->status, c->text);
@@ -180,6 +184,22 @@ on_abort_thr(const pmix_proc_t *proc, void *object, int status, const char text[
     c->text = hq_xstrdup(text == NULL ? "" : text);
     call_post_thr(c);
     return PMIX_OPERATION_SUCCEEDED;
+}
+
+static pmix_status_t
+on_spawn_thr(const pmix_proc_t *proc, const pmix_info_t info[], size_t info_count, const pmix_app_t apps[],
+             size_t app_count, pmix_spawn_cbfunc_t fn, void *fn_ctx)
+{
+    (void)info;
+    (void)info_count;
+    (void)apps;
+    (void)app_count;
+    (void)fn;
+    (void)fn_ctx;
+    if (is_ours_thr(proc)) {
+        call_post_thr(call_new_thr(CALL_SPAWN, proc));
+    }
+    return PMIX_ERR_NOT_SUPPORTED;
 }
 
 static int
@@ -303,6 +323,7 @@ server_module(void)
         .client_connected2 = on_connected_thr,
         .client_finalized = on_finalized_thr,
         .abort = on_abort_thr,
+        .spawn = on_spawn_thr,
         .fence_nb = on_fence_thr,
         .connect = on_connect_thr,
         .disconnect = on_disconnect_thr,

@@ -33,6 +33,7 @@ struct pmix_ops {
     void (*on_wired)(void *ctx, uint32_t rank);     /* PMIx_Init */
     void (*on_finalized)(void *ctx, uint32_t rank); /* PMIx_Finalize */
     void (*on_closed)(void *ctx, uint32_t rank);    /* its connection ended in between */
+    void (*on_spawn)(void *ctx, uint32_t rank);     /* it was refused */
     void (*on_abort)(void *ctx, uint32_t rank, int status, const char *text);
     void (*on_fence)(void *ctx, const struct pmix_fence *fence);
 };

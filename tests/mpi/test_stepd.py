@@ -108,6 +108,18 @@ def test_first_failure_ends_all(stepd, mpi, what, ranks):
             assert step.nodes[1].process.returncode == 0, "only the root reports"
 
 
+@pytest.mark.parametrize("count", (1, 3))
+def test_no_spawn(stepd, mpi, count):
+    """Refused. Where the library would leave the other ranks waiting, all are ended."""
+    with Step(stepd, [count], [mpi / "spawn"]) as step:
+        if mpi.library == "openmpi" and count > 1:
+            assert run(step) == 1
+            assert step.error() == "rank 0 on n0: MPI_Comm_spawn is not supported: all ranks are started with the task."
+        else:
+            assert run(step) == 0, step.error()
+            assert step.texts()[0].count("spawn refused") == count
+
+
 def test_closed_connection_ends_all(stepd, mpi):
     """The rank lives on, the others wait for it: whoever notices first, all end."""
     with Step(stepd, [2, 2], [mpi / "ends", "close", "3"]) as step:
