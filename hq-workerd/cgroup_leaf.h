@@ -6,18 +6,20 @@
  *            owns its fds until leaf_close.
  * Threads    leaf_open and leaf_kill on the launcher thread that has the slot.
  * Errors     none: without leaves, or when one cannot be made, process group and key do what they can.
- * Limits     two fds per slot.
+ * Limits     LEAF_FDS per slot.
  */
 #ifndef HQ_WORKERD_CGROUP_LEAF_H
 #define HQ_WORKERD_CGROUP_LEAF_H
 
 #include "common/base.h"
 
+#define LEAF_FDS 3u
+
 struct leaves;
 
 struct leaf {
     int procs_fd; /* who writes "0" there moves into it; 0 = no leaf */
-    int kill_fd;
+    int kill_fd, events_fd;
     bool was_tried;
 };
 

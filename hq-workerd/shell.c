@@ -395,8 +395,8 @@ make_launcher(struct wshell *s, struct hq_err *err)
         return rc;
     }
     conf.run = s->run_conf;
-    /* Each run needs one fd for its whole life (its slot two for a control group), and a few more while it is being started. */
-    uint32_t reserved = FDS_RESERVED + 4 * c->launcher_threads, each = conf.run.leaves == NULL ? 1 : 3;
+    /* Each run needs one fd for its whole life (its slot some for a control group), and a few more while it is being started. */
+    uint32_t reserved = FDS_RESERVED + 4 * c->launcher_threads, each = 1 + (conf.run.leaves == NULL ? 0 : LEAF_FDS);
     conf.runs_max = c->fds_max > reserved + each ? (c->fds_max - reserved) / each : 1;
     randombytes_buf(conf.key, sizeof conf.key);
     return launcher_create(&s->launcher, &conf, err);
