@@ -150,10 +150,22 @@ lane_reject(struct agent *a, uint32_t lane_ix)
     (void)!agent_withdraw(a, &match, NULL, AGENT_RETURN_REJECTED, false); /* without memory they wait on */
 }
 
+/* Does something end that hqd gave up already? Its values are counted as free there, and not yet here. */
+static bool
+is_room_coming(const struct agent *a)
+{
+    for (size_t i = 0; i < a->slot_count; i++) {
+        if (a->slots[i].state != SLOT_FREE && a->slots[i].muted != 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 void
 agent_open_slots(struct agent *a, uint32_t lane_ix)
 {
-    if (lane_open_slots(a, lane_ix) == INDICES_REFUSED && a->lanes[lane_ix]->slots == 0) {
+    if (lane_open_slots(a, lane_ix) == INDICES_REFUSED && a->lanes[lane_ix]->slots == 0 && !is_room_coming(a)) {
         lane_reject(a, lane_ix); /* the totals would do, the values left don't, and nobody here will make room for it */
     }
 }

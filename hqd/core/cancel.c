@@ -6,6 +6,7 @@
 #include "hqd/core/owner.h"
 #include "hqd/core/reply.h"
 #include "hqd/core/select.h"
+#include "hqd/core/worker.h"
 
 struct rest {
     struct ctx *ctx;
@@ -73,6 +74,7 @@ cancel_rest(struct ctx *ctx, struct job *job, enum record_kind kind)
     for (size_t i = 0; i < r.worker_count; i++) {
         orders_cancel(ctx->core, r.workers[i], job->id, &r.workers[i]->cancel->r);
         r.workers[i]->cancel = NULL;
+        worker_unblock(r.workers[i]); /* no news will come of the ends of these */
     }
     struct record rec = {.kind = kind, .u.tasks_ended = {.job = job->id, .ids = r.ids.r}};
     core_emit(ctx, &rec);

@@ -260,17 +260,6 @@ block(struct worker *w, const struct cls *cls, uint32_t variant, bool is_forever
     w->blocks[w->block_count++] = (struct worker_block){.cls = cls, .variant = variant, .is_forever = is_forever};
 }
 
-/* Something ended there: what was turned down for the lack of a fitting set of indices may fit now. */
-static void
-unblock(struct worker *w)
-{
-    for (size_t i = 0; i < w->block_count; i++) {
-        if (!w->blocks[i].is_forever) {
-            w->blocks[i--] = w->blocks[--w->block_count];
-        }
-    }
-}
-
 static void
 take_returned(struct ctx *ctx, struct worker *w, const struct tasks_returned *g)
 {
@@ -334,7 +323,7 @@ news_take(struct ctx *ctx, struct worker *w, const struct input_turn *t)
         take_failed(ctx, w, &t->failed[i], &lie);
     }
     if (t->finished_count + t->failed_count > 0) {
-        unblock(w);
+        worker_unblock(w);
     }
     for (size_t i = 0; i < t->returned_count; i++) {
         take_returned(ctx, w, &t->returned[i]);

@@ -25,6 +25,8 @@ void worker_unbook(struct core *core, struct worker *w, struct cls *cls, uint32_
                    uint32_t running);
 void worker_start(struct core *core, struct worker *w, struct cls *cls, uint32_t variant, uint32_t n);
 /* The class is about to be freed. */
+/* Something ends there: what was turned down for the lack of a fitting set of indices may fit now. */
+void worker_unblock(struct worker *w);
 void worker_forget_class(struct core *core, const struct cls *cls);
 
 void worker_hold(struct core *core, struct worker *w, const struct job *job, uint32_t pos, uint32_t count);

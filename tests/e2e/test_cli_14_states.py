@@ -172,3 +172,16 @@ def test_task_that_was_only_assigned_loses_nothing(server):
     assert states(server, queued) == {0: "waiting"}
     server.start_worker("--cpus=1")
     assert server.wait_job(queued)["finished"] == 1
+
+
+def test_cancel_makes_room_for_who_was_turned_down(server):
+    """A strict request that found no group of cpus: what is canceled makes one, when its process has ended."""
+    server.start_worker("--cpus=2x4", "--detect-resources=none")
+    hold = [server.submit("--cpus=3 compact!", "sh", "-c", "trap 'sleep 0.3; exit' INT; while :; do sleep 0.02; done") for _ in range(2)]
+    for job in hold:
+        server.wait_task(job, 0, "running")
+    strict = server.submit("--cpus=2 compact!", "true")
+    server.submit("--wait", "--cpus=2 compact", "true")
+    assert server.stats(strict)["waiting"] == 1
+    server.hq("job", "cancel", hold[0])
+    assert server.wait_job(strict)["finished"] == 1
