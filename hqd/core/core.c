@@ -272,6 +272,9 @@ core_next_timer(const struct core *core)
     if (core->is_hungry && core->quiet_until_ms == 0 && !core->is_stopping) { /* else no pass would look at it */
         at = HQ_MIN(at, core->steal_at_ms);
     }
+    if (core->reserve_at_ms != 0 && core->quiet_until_ms == 0 && !core->is_stopping) {
+        at = HQ_MIN(at, core->reserve_at_ms);
+    }
     return at;
 }
 

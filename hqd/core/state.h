@@ -435,6 +435,7 @@ struct core {
     bool has_reservation; /* some worker is reserved */
     bool is_hungry;       /* a dry worker waits for the next look at queues of others */
     hq_ms steal_at_ms;    /* not before: looking at all queues is not free */
+    hq_ms reserve_at_ms;  /* a class will have been passed over for too long then; 0 = none */
 };
 
 /* One call into the core. */

@@ -275,7 +275,8 @@ pass_run(struct ctx *ctx)
 {
     struct core *core = ctx->core;
     bool is_steal_due = core->is_hungry && ctx->now->mono_ms >= core->steal_at_ms;
-    if (core->dirty_count == 0 && !core->is_any_class_new && !is_steal_due) {
+    bool is_reserve_due = core->reserve_at_ms != 0 && ctx->now->mono_ms >= core->reserve_at_ms;
+    if (core->dirty_count == 0 && !core->is_any_class_new && !is_steal_due && !is_reserve_due) {
         return;
     }
     struct pass p = {.ctx = ctx, .core = core, .nodes_left = PASS_NODES_MAX};

@@ -44,10 +44,15 @@ bool
 reserve_begin(struct core *core, hq_ms now_ms)
 {
     bool any = false;
+    core->reserve_at_ms = 0;
     for (uint32_t i = 0; i < core->active_count; i++) {
         struct cls *cls = core->active[i];
         cls->waiting_from_ms = cls->waiting_from_ms == 0 ? now_ms : cls->waiting_from_ms;
         any = any || reserve_is_wanted(cls, now_ms);
+        hq_ms due_ms = cls->waiting_from_ms + RESERVE_AFTER_MS + 1;
+        if (due_ms > now_ms && (core->reserve_at_ms == 0 || due_ms < core->reserve_at_ms)) {
+            core->reserve_at_ms = due_ms;
+        }
     }
     for (size_t i = 0; core->has_reservation && i < core->worker_count; i++) {
         if (core->workers[i]->is_reserved) {
