@@ -3,7 +3,8 @@
  * Registers W workers of N cpus each over the worker port of a server directory's access file, then takes turns until
  * the server ends or tells them to stop. Measures hqd alone: everything of a task but its process. What is reported is
  * what hq-workerd would report of tasks that take less than a millisecond. With -p each worker pauses before its next
- * turn: a job that goes on for a while without a process.
+ * turn: a job that goes on for a while without a process. With -l it lies once it has tasks: 1 reports the end of others that
+ * nobody gave it, 2 gives them fewer times than there are tasks.
  */
 #include <ev.h>
 #include <signal.h>
@@ -56,6 +57,7 @@ struct fleet {
     uint32_t slots;
     int64_t heartbeat_ms;
     uint32_t pause_ms; /* before a turn that says that tasks have ended */
+    uint32_t lie;
     uint64_t tasks;
     uint64_t turns;
     uint64_t empty_turns;
@@ -241,7 +243,7 @@ send_turn(struct worker *w)
         ranges[i].n_packed = g->packed_len;
         hq__tasks_finished__init(&finished[i]);
         hq__task_times__init(&times[i]);
-        finished[i].job = g->job;
+        finished[i].job = f->lie == 1 ? g->job + 1000 : g->job;
         finished[i].instance = g->instance;
         finished[i].variant = g->variant;
         finished[i].ids = &ranges[i];
@@ -254,7 +256,7 @@ send_turn(struct worker *w)
         times[i].started = f->zeros_started;
         times[i].n_started = w->groups[i].task_count;
         times[i].duration_ms = f->zeros_duration;
-        times[i].n_duration_ms = w->groups[i].task_count;
+        times[i].n_duration_ms = f->lie == 2 ? 0 : w->groups[i].task_count;
     }
     turn.worker_id = w->id;
     turn.hqd_incarnation = (ProtobufCBinaryData){.len = sizeof w->hqd_incarnation, .data = w->hqd_incarnation};
@@ -358,7 +360,7 @@ parse_count(const char *text, uint32_t max)
 static int
 usage(void)
 {
-    fputs("usage: thin_worker -d SERVER_DIR [-w WORKERS] [-s SLOTS] [-b HEARTBEAT_MS] [-p PAUSE_MS]\n"
+    fputs("usage: thin_worker -d SERVER_DIR [-w WORKERS] [-s SLOTS] [-b HEARTBEAT_MS] [-p PAUSE_MS] [-l LIE]\n"
           "Prints \"ready\" when all are registering, and its counters at the end.\n",
           stderr);
     return 2;
@@ -403,7 +405,7 @@ main(int argc, char **argv)
     f->count = 16;
     f->slots = 64;
     f->heartbeat_ms = 8000;
-    while ((opt = getopt(argc, argv, "d:w:s:b:p:")) != -1) {
+    while ((opt = getopt(argc, argv, "d:w:s:b:p:l:")) != -1) {
         switch (opt) {
         case 'd':
             server_dir = optarg;
@@ -419,6 +421,9 @@ main(int argc, char **argv)
             break;
         case 'p':
             f->pause_ms = parse_count(optarg, 600000);
+            break;
+        case 'l':
+            f->lie = parse_count(optarg, 2);
             break;
         default:
             return usage();
