@@ -123,8 +123,8 @@ def test_no_spawn(stepd, mpi, count):
 def test_closed_connection_ends_all(stepd, mpi):
     """The rank lives on, the others wait for it: whoever notices first, all end."""
     with Step(stepd, [2, 2], [mpi / "ends", "close", "3"]) as step:
-        assert 0 < run(step) < 128
-        assert "rank " in step.error()
+        assert run(step) != 0
+        assert step.error().startswith("rank ")
 
 
 def test_no_mpi_program(stepd, mpi):
@@ -160,7 +160,7 @@ def test_told_to_end(stepd, mpi, what, number):
 def test_worker_gone(stepd, mpi):
     """The end of the socket is the end of the worker: the ranks of that node end at once."""
     with Step(stepd, [2, 2], [mpi / "ends", "deaf", "all"]) as step:
-        step.run_until(lambda: waiting(step, 2), 20 * SLOW)
+        step.run_until(lambda: waiting(step, 4), 20 * SLOW)
         began = time.monotonic()
         for node in step.nodes:
             step.selector.unregister(node.conn)
@@ -188,7 +188,7 @@ def test_lost_link_in_a_fence(stepd, mpi, links):
 def test_killed_stepd(stepd, mpi):
     """Its ranks die with it; the other node hears of it from the worker."""
     with Step(stepd, [2, 2], [mpi / "ends", "deaf", "all"]) as step:
-        step.run_until(lambda: waiting(step, 2), 20 * SLOW)
+        step.run_until(lambda: waiting(step, 4), 20 * SLOW)
         victim = step.nodes[1].process
         ranks = [pid for pid in processes_of(step) if os.getpgid(pid) == victim.pid and pid != victim.pid]
         assert len(ranks) == 2
