@@ -1,5 +1,8 @@
 """What a task asks for and what it sees of it: values, variables, older names, pinning, policies, variants, coupling."""
+import json
 import os
+import pathlib
+import subprocess
 
 import pytest
 
@@ -155,3 +158,50 @@ def test_strict_policy_waits_for_its_group(server):
     assert server.read(f"job-{strict}/0.stdout").strip() == "6,7"
     gates[0].touch()
     assert server.wait_job(large[0])["finished"] == 1
+
+
+def test_affinity_limits_detection(world):
+    """What the process may not use is not offered, and the log says so."""
+    cpus = sorted(os.sched_getaffinity(0))
+    if len(cpus) < 2:
+        pytest.skip("one cpu only")
+    done = subprocess.run([world.bin / "hq", "worker", "hwdetect"], env=world.env, capture_output=True, text=True, check=True,
+                          preexec_fn=lambda: os.sched_setaffinity(0, {cpus[-1]}))
+    assert f"\ncpus: [{cpus[-1]}]\n" in done.stdout and done.stdout.startswith("Summary:\ncpus: 1\n")
+    assert "Some cores were filtered by a CPU mask. All cores: " in done.stderr
+
+
+def test_hwdetect_of_another_machine(world):
+    """Eight GPUs on four nodes, by a file: groups, threads, PCI classes, memory, as text and as JSON."""
+    machine = pathlib.Path(__file__).resolve().parents[1] / "data" / "topologies" / "4n4c2t-8gpu.xml"
+    env = {"HWLOC_XMLFILE": str(machine), "HWLOC_THISSYSTEM": "0"}
+    assert world.hq("worker", "hwdetect", "--no-hyper-threading", env=env).out == (
+        "Summary:\ncpus: 4x4\ngpus/nvidia: 8\ngpus/amd: 1\nmem: 4.00 GiB\n\nFull Description:\n"
+        "cpus: [[0,2,4,6],[8,10,12,14],[16,18,20,22],[24,26,28,30]]\ngpus/nvidia: range(0-7)\ngpus/amd: [0]\nmem: sum(4096)\n")
+    names = [pool["name"] for pool in world.json("worker", "hwdetect", env=env)["resources"]]
+    assert names == ["cpus", "gpus/nvidia", "gpus/amd", "mem"]
+    only = world.hq("worker", "hwdetect", env={**env, "CUDA_VISIBLE_DEVICES": "2,5", "ROCR_VISIBLE_DEVICES": ""}).out
+    assert "gpus/nvidia: [2,5]\n" in only and "gpus/amd" not in only
+
+
+def test_gpu_readings(world):
+    """Both tools are asked while their GPUs are there, however they came to be known."""
+    world.script("nvidia-smi", "echo '0000:07:00.0, 10 %, 100 MiB, 200 MiB'; echo '0000:08:00.0, 0 %, 0 MiB, 200 MiB'\n")
+    world.script("rocm-smi", """echo '{"card0": {"PCI Bus": "0000:C1:00.0", "GPU use (%)": "7", "GPU memory use (%)": "25"}}'\n""")
+    world.start_server("--journal=j.bin")
+    world.start_worker(*NOTHING, "--resource=gpus/nvidia=[0,1]", "--resource=gpus/amd=[0]", "--overview-interval=100ms",
+                       env={"PATH": f"{world.work}:{world.env['PATH']}"})
+
+    def readings():
+        world.hq("journal", "flush")
+        for line in world.hq("journal", "export", "j.bin").out.splitlines():
+            event = json.loads(line)["event"]
+            if event["type"] == "worker-overview" and event["hw-state"]["state"]["nvidia_gpus"] and event["hw-state"]["state"]["amd_gpus"]:
+                return event["hw-state"]["state"]
+        return None
+
+    state = wait_until(readings, "readings of both kinds")
+    assert [(gpu["id"], gpu["processor_usage"], gpu["mem_usage"]) for gpu in state["nvidia_gpus"]["gpus"]] == [
+        ("0000:07:00.0", 10.0, 50.0), ("0000:08:00.0", 0.0, 0.0)]
+    assert [(gpu["id"], gpu["processor_usage"], gpu["mem_usage"]) for gpu in state["amd_gpus"]["gpus"]] == [("0000:C1:00.0", 7.0, 25.0)]
+    assert len(state["cpu_usage"]["cpu_per_core_percent_usage"]) == os.cpu_count()
