@@ -116,6 +116,7 @@ def test_server_killed_again_and_again_under_load(cluster):
             wait_until(lambda: cluster.stats(job)["finished"] >= min(done + 30 * (number % 4), 1500), "more finished")
     assert cluster.wait_job(job, timeout=50)["finished"] == 1500
     assert max(runs(cluster).values()) == 1 and len(runs(cluster)) == 1500
+    assert not [daemon.name for daemon in cluster.daemons if "is dropped" in daemon.err()]  # nobody was taken for a liar
 
 
 def test_torn_tail_of_the_journal(world):
