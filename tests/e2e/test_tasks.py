@@ -5,7 +5,7 @@ import signal
 
 import pytest
 
-from harness import is_alive, wait_until
+from harness import SAN, is_alive, rss_kb, wait_until
 
 
 @pytest.mark.parametrize("command, error", [
@@ -276,6 +276,14 @@ def test_many_small_tasks_leave_no_descriptor_behind(cluster):
     before = len(os.listdir(f"/proc/{cluster.worker.pid}/fd"))
     cluster.submit("--array=1-500", "--wait", "true")
     wait_until(lambda: len(os.listdir(f"/proc/{cluster.worker.pid}/fd")) <= before, "descriptors back to where they were")
+
+
+def test_worker_remembers_nothing_of_tasks_that_are_over(cluster):
+    cluster.submit("--array=1-1000", "--wait", "--stdout=none", "--stderr=none", "true")
+    before = rss_kb(cluster.worker.pid)
+    cluster.submit("--array=1-4000", "--wait", "--stdout=none", "--stderr=none", "true")
+    if not SAN:  # they keep freed memory for a while
+        assert rss_kb(cluster.worker.pid) - before < 256  # 64 bytes a task
 
 
 def test_worker_survives_signals_meant_for_others(cluster):
