@@ -21,6 +21,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "bench/count.h"
+
 #define THREADS_MAX 256u
 #define CHILDREN_MAX 64u
 
@@ -136,20 +138,6 @@ launch_thr(void *arg)
         }
         return NULL;
     }
-}
-
-static uint32_t
-parse_count(const char *text, uint32_t max)
-{
-    uint64_t value = 0;
-
-    for (const char *p = text; *p != '\0'; p++) {
-        if (*p < '0' || *p > '9' || value > max) {
-            return 0;
-        }
-        value = value * 10 + (uint64_t)(*p - '0');
-    }
-    return value > max ? 0 : (uint32_t)value;
 }
 
 static int

@@ -13,6 +13,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "bench/count.h"
 #include "common/clock.h"
 #include "common/mem.h"
 #include "common/net.h"
@@ -341,20 +342,6 @@ on_signal(struct ev_loop *loop, ev_signal *watch, int events)
     (void)watch;
     (void)events;
     ev_break(loop, EVBREAK_ALL);
-}
-
-static uint32_t
-parse_count(const char *text, uint32_t max)
-{
-    uint64_t value = 0;
-
-    for (const char *p = text; *p != '\0'; p++) {
-        if (*p < '0' || *p > '9' || value > max) {
-            return 0;
-        }
-        value = value * 10 + (uint64_t)(*p - '0');
-    }
-    return value > max ? 0 : (uint32_t)value;
 }
 
 static int
