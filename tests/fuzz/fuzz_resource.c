@@ -55,6 +55,7 @@ is_plain(const struct hq_pool *p)
     for (size_t g = 0; g < p->group_count; g++) {
         for (size_t i = 0; i < p->groups[g].count; i++) {
             struct hq_str v = p->groups[g].values[i];
+            is_plain = is_plain && v.len > 0;
             for (size_t k = 0; k < v.len; k++) {
                 is_plain =
                     is_plain && strchr("abcdefghijklmnopqrstuvwxyz0123456789", v.ptr[k]) != NULL && v.ptr[k] != '\0';
