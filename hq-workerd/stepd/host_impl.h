@@ -60,7 +60,7 @@ struct host {
     uint32_t wire_up;           /* Hq__MpiWireUp */
     char *nspace;
     char *dir;                  /* of the PMIx server; NULL = none */
-    char *topology_path;        /* of the machine, for ranks; NULL = none */
+    const char *topology_path;  /* of the machine, for ranks; NULL = none */
 
     struct host_child children[HQ_STEP_FANOUT];
     uint32_t child_count;

@@ -1,5 +1,6 @@
 /* host_start.c - a step begins on this node: its shape, its servers, its ranks. */
 #include "hq-workerd/stepd/host_impl.h"
+#include "hq-workerd/stepd/topology.h"
 
 #include <fcntl.h>
 #include <ftw.h>
@@ -86,43 +87,14 @@ make_dir(struct host *h, struct hq_err *err)
     return 0;
 }
 
-#define PLUGINS_NAME "HWLOC_PLUGINS_BLACKLIST"
-#define PLUGINS_LEFT_OUT                                                                                               \
-    "hwloc_gl.so,hwloc_opencl.so,hwloc_cuda.so,hwloc_nvml.so,hwloc_rsmi.so,hwloc_levelzero.so,hwloc_xml_libxml.so"
-
-/* With devices, since ranks read it too; without what asks X servers and GPU drivers. */
 static int
-load_topology(struct host *h, struct hq_err *err)
+open_topology(struct host *h, struct hq_err *err)
 {
-    static const char *const slow[] = {"gl", "opencl", "cuda", "nvml", "rsmi", "levelzero"};
+    const struct topology_conf conf = {.task_dir = getenv("HQ_TASK_DIR"), .own_dir = h->dir};
+    int rc = topology_open(&h->topology, &h->topology_path, &conf, &h->arena, err);
 
-    /* Plugins that are loaded for nothing bring libxml, X11 and OpenCL along: 2 ms and 3 MB. */
-    bool is_own = setenv(PLUGINS_NAME, PLUGINS_LEFT_OUT, 0) == 0 && strcmp(getenv(PLUGINS_NAME), PLUGINS_LEFT_OUT) == 0;
-    int rc = hwloc_topology_init(&h->topology);
-    if (is_own) {
-        (void)unsetenv(PLUGINS_NAME); /* what ranks load is theirs to say */
-    }
-    if (rc < 0) {
-        return hq_err_set(err, -ENOMEM, "Cannot read the machine's topology");
-    }
-    h->has_topology = true;
-    for (size_t i = 0; i < HQ_ARRAY_LEN(slow); i++) { /* one that is not there is fine */
-        (void)hwloc_topology_set_components(h->topology, HWLOC_TOPOLOGY_COMPONENTS_FLAG_BLACKLIST, slow[i]);
-    }
-    (void)hwloc_topology_set_io_types_filter(h->topology, HWLOC_TYPE_FILTER_KEEP_IMPORTANT);
-    return hwloc_topology_load(h->topology) < 0 ? hq_err_set(err, -EIO, "Cannot read the machine's topology") : 0;
-}
-
-/* Each rank's MPI library looks at the whole machine when it starts, a third of what a short program costs: they read what
- * we have found. In the older format, which all versions know. Not having the file does no harm. */
-static void
-save_topology(struct host *h)
-{
-    char *path = hq_arena_printf(&h->arena, "%s/topology.xml", h->dir);
-
-    if (hwloc_topology_export_xml(h->topology, path, HWLOC_TOPOLOGY_EXPORT_XML_FLAG_V1) == 0) {
-        h->topology_path = path;
-    }
+    h->has_topology = rc == 0;
+    return rc;
 }
 
 /* Granted cpus; without any (whole nodes) all that we may use. A worker may have been told of more cpus than its machine
@@ -266,10 +238,7 @@ host_prepare(struct host *h, const Hq__StepStart *start, struct hq_err *err)
     h->local = hq_arena_array(&h->arena, h->local_count, sizeof(*h->local));
     int rc = make_dir(h, err);
     if (rc == 0) {
-        rc = load_topology(h, err);
-    }
-    if (rc == 0) {
-        save_topology(h);
+        rc = open_topology(h, err);
     }
     if (rc == 0) {
         rc = map_ranks(h, start, err);

@@ -111,6 +111,7 @@ rankenv_make(const struct rankenv *e, struct hq_arena *arena)
     if (e->topology_path != NULL && !has_prefix(&out, "HWLOC_")) {
         add_default(&out, hq_arena_printf(arena, "HWLOC_XMLFILE=%s", e->topology_path));
         add_literal(&out, "HWLOC_THISSYSTEM=1"); /* it is this machine: binding works */
+        add_literal(&out, "HWLOC_THISSYSTEM_ALLOWED_RESOURCES=1");
     }
     if (e->has_pmi1) {
         add_u32(&out, "PMI_FD", (uint32_t)e->pmi_fd);

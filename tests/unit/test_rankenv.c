@@ -126,6 +126,7 @@ test_topology(void **state)
     char **env = rankenv_make(&e, &arena);
     expect(env, "HWLOC_XMLFILE", "/t/topology.xml");
     expect(env, "HWLOC_THISSYSTEM", "1");
+    expect(env, "HWLOC_THISSYSTEM_ALLOWED_RESOURCES", "1");
     e.base = own;
     env = rankenv_make(&e, &arena);
     expect(env, "HWLOC_XMLFILE", NULL);
