@@ -32,6 +32,10 @@ def processes_of(step):
     return found
 
 
+def parent_of(pid):
+    return int(pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[1])
+
+
 def run(step, seconds=40):
     code = step.run(seconds * SLOW)
     assert processes_of(step) == [], "nothing is left of the step"
@@ -190,7 +194,7 @@ def test_killed_stepd(stepd, mpi):
     with Step(stepd, [2, 2], [mpi / "ends", "deaf", "all"]) as step:
         step.run_until(lambda: waiting(step, 4), 20 * SLOW)
         victim = step.nodes[1].process
-        ranks = [pid for pid in processes_of(step) if os.getpgid(pid) == victim.pid and pid != victim.pid]
+        ranks = [pid for pid in processes_of(step) if parent_of(pid) == victim.pid]
         assert len(ranks) == 2
         victim.kill()
         wait_until(lambda: not any(is_alive(pid) for pid in ranks), "the end of its ranks", 2)
