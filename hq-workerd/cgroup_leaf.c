@@ -36,16 +36,18 @@ has_mark(const char *dir, const char *name)
     return getxattr(dir, name, value, sizeof value) == 1 && value[0] == '1';
 }
 
-/* The mark is systemd's. Root may write everywhere: what is not marked is not root's to divide. */
+/* The mark is systemd's. Without it a group is ours to divide only where a realm begins that somebody gave to this user: who may
+ * write above it too (root everywhere, a user below systemd's manager for users) finds another who divides there. */
 static bool
 is_delegated(const char *dir)
 {
     HQ_AUTO(hq_mem_freep) char *procs = path_of(dir, "cgroup.procs");
+    HQ_AUTO(hq_mem_freep) char *above = path_of(dir, "..");
 
     if (access(dir, W_OK) < 0 || access(procs, W_OK) < 0) {
         return false;
     }
-    return geteuid() != 0 || has_mark(dir, "user.delegate") || has_mark(dir, "trusted.delegate");
+    return access(above, W_OK) < 0 || has_mark(dir, "user.delegate") || has_mark(dir, "trusted.delegate");
 }
 
 static int

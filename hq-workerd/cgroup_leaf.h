@@ -1,7 +1,7 @@
 /* cgroup_leaf.h - a control group (v2) for each slot, in which a task dies with all that it has started.
  *
  * Purpose    daemons of a task that hide its key and leave its session are found by nobody; in a leaf they die with it. Used
- *            where a group is delegated to this process (systemd's Delegate=yes, or one that belongs to this user).
+ *            where a group is delegated to this process (systemd's Delegate=yes, or a group given to this user).
  * Ownership  leaves_create makes a directory below our own group; leaves_destroy removes it, as far as it is empty. A leaf
  *            owns its fds until leaf_close.
  * Threads    leaf_open and leaf_kill on the launcher thread that has the slot.
