@@ -223,6 +223,26 @@ def test_lost_node(cluster4, mpi, which):
     cluster4.hq("job", "cancel", job)
 
 
+@pytest.mark.parametrize("which", ("root", "secondary"))
+def test_unplugged_node(cluster4, mpi, which):
+    """No packet, no reset, no word of an end: silence for 2 s is the end, on both sides of it."""
+    job = start_hanging(cluster4, mpi, "--crash-limit=5")
+    before = cluster4.processes(job)
+    root = root_of(cluster4, job)
+    node = next(n for n in stepds(cluster4, job) if (n == root) == (which == "root"))
+    began = time.time()
+    cluster4.hosts.unplug(node)
+    try:
+        wait_until(lambda: not any(is_alive(pid) for pid in before), "the end of all ranks", 10, every=0.005)
+        seconds = time.time() - began
+        wait_until(lambda: len(stepds(cluster4, job)) == 2 and node not in stepds(cluster4, job), "the next instance elsewhere", 30)
+    finally:
+        cluster4.hosts.plug(node)
+    note(f"unplugged node, {which}", mpi, "running again", "on other nodes", seconds)
+    assert seconds < END_S * SLOW
+    cluster4.hq("job", "cancel", job)
+
+
 def test_lost_node_and_crash_limit(cluster4, mpi):
     job = start_hanging(cluster4, mpi, "--crash-limit=1")
     root = root_of(cluster4, job)
