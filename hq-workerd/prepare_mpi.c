@@ -50,9 +50,24 @@ static const struct {
 } node_files[] = {
     {"OMPI_MCA_orte_default_hostfile", TASKDIR_NODE_NAME}, /* Open MPI up to 4 */
     {"PRTE_MCA_prte_default_hostfile", TASKDIR_NODE_NAME}, /* Open MPI 5 */
-    {"HYDRA_HOST_FILE", TASKDIR_HOST_NAME},                /* MPICH, Intel MPI */
+    {"HYDRA_HOST_FILE", TASKDIR_HOST_NAME},                /* MPICH */
+    {"I_MPI_HYDRA_HOST_FILE", TASKDIR_HOST_NAME},          /* Intel MPI */
 };
 _Static_assert(HQ_ARRAY_LEN(node_files) == PREPARE_MPI_FILES, "room for each");
+
+/* Inside an allocation Open MPI would take all nodes of that, and start on them by srun or tm. */
+static const struct {
+    const char *job_id, *not_ompi, *not_prte;
+} batch_systems[] = {
+    {"SLURM_JOB_ID", "^slurm", "^slurm"},
+    {"PBS_JOBID", "^tm", "^pbs"},
+};
+static const struct {
+    const char *launcher, *exec;
+} hydras[] = {
+    {"HYDRA_LAUNCHER", "HYDRA_LAUNCHER_EXEC"},
+    {"I_MPI_HYDRA_BOOTSTRAP", "I_MPI_HYDRA_BOOTSTRAP_EXEC"},
+};
 
 void
 prepare_mpi_env(struct image *im, const struct prepare_conf *conf, struct hq_arena *arena)
@@ -68,16 +83,20 @@ prepare_mpi_env(struct image *im, const struct prepare_conf *conf, struct hq_are
     /* Who asks for N nodes wants ranks on all of them; Open MPI would fill the first one first. Hydra goes round anyway. */
     add_unless_set(im, arena, "OMPI_MCA_rmaps_base_mapping_policy", "node");
     add_unless_set(im, arena, "PRTE_MCA_rmaps_default_mapping_policy", "node");
-    if (image_has(im, "SLURM_JOB_ID")) { /* else they would take the nodes of the allocation, and srun */
-        add_unless_set(im, arena, "OMPI_MCA_plm", "rsh");
-        add_unless_set(im, arena, "OMPI_MCA_ras", "^slurm");
-        add_unless_set(im, arena, "PRTE_MCA_plm", "ssh");
-        add_unless_set(im, arena, "PRTE_MCA_ras", "^slurm");
+    for (size_t i = 0; i < HQ_ARRAY_LEN(batch_systems); i++) {
+        if (image_has(im, batch_systems[i].job_id)) {
+            add_unless_set(im, arena, "OMPI_MCA_plm", "rsh");
+            add_unless_set(im, arena, "OMPI_MCA_ras", batch_systems[i].not_ompi);
+            add_unless_set(im, arena, "PRTE_MCA_plm", "ssh");
+            add_unless_set(im, arena, "PRTE_MCA_ras", batch_systems[i].not_prte);
+        }
     }
     /* Hydra takes one word for its launcher: called without a verb that it knows, hq-stepd does what rexec does. */
-    if (!image_has(im, "HYDRA_LAUNCHER") && !image_has(im, "HYDRA_LAUNCHER_EXEC")) {
-        add_unless_set(im, arena, "HYDRA_LAUNCHER", "rsh");
-        add_unless_set(im, arena, "HYDRA_LAUNCHER_EXEC", conf->stepd_path);
+    for (size_t i = 0; i < HQ_ARRAY_LEN(hydras); i++) {
+        if (!image_has(im, hydras[i].launcher) && !image_has(im, hydras[i].exec)) {
+            add_unless_set(im, arena, hydras[i].launcher, "rsh");
+            add_unless_set(im, arena, hydras[i].exec, conf->stepd_path);
+        }
     }
     for (size_t i = 0; i < HQ_ARRAY_LEN(node_files); i++) {
         if (!image_has(im, node_files[i].name)) {

@@ -11,7 +11,7 @@
 #include "hq-workerd/prepare.h"
 
 #define PREPARE_MPI_ENVS 16u     /* of an image, at most */
-#define PREPARE_MPI_FILES 3u     /* of a task, at most */
+#define PREPARE_MPI_FILES 4u     /* of a task, at most */
 #define PREPARE_MPI_FILE_BYTES 48u /* name and NUL of one, without the directory */
 
 void prepare_mpi_argv(struct image *im, const struct prepare_conf *conf, struct hq_arena *arena);

@@ -403,6 +403,11 @@ test_mpirun(void **state)
         {"HYDRA_LAUNCHER_EXEC", "ssh", "HYDRA_LAUNCHER", NULL},
         {"SLURM_JOB_ID", "1", "OMPI_MCA_plm", "rsh"},
         {"SLURM_JOB_ID", "1", "PRTE_MCA_ras", "^slurm"},
+        {"PBS_JOBID", "1.pbs", "OMPI_MCA_ras", "^tm"},
+        {"PBS_JOBID", "1.pbs", "PRTE_MCA_plm", "ssh"},
+        {"X", "y", "I_MPI_HYDRA_BOOTSTRAP_EXEC", "/opt/hq/hq-stepd"},
+        {"X", "y", "I_MPI_HYDRA_HOST_FILE", "/wd/t/hq-hostfile"},
+        {"I_MPI_HYDRA_BOOTSTRAP", "ssh", "I_MPI_HYDRA_BOOTSTRAP_EXEC", NULL},
     };
 
     (void)state;
