@@ -123,7 +123,8 @@ class Step:
             # Nodes differ by name, in the kernel too: MPI libraries name their shared memory by it.
             named = ["unshare", "--uts", "sh", "-c", f'hostname n{node.index} && exec "$@"', "sh"]
             node.process = subprocess.Popen(
-                [*(named if len(ranks) > 1 and os.geteuid() == 0 else []), stepd, "ranks", *argv], env=node_env, start_new_session=True,
+                [*(named if len(ranks) > 1 and os.geteuid() == 0 else []), stepd, "ranks", *argv], env=node_env,
+                cwd=self.home.name, start_new_session=True,
                 stdin=stdin if node.index == 0 else subprocess.DEVNULL,
                 stdout=self.out if node.index == 0 else self.err, stderr=self.err)
 
