@@ -1,4 +1,5 @@
 """Section 4 of the output: each event with its keys and its place, the commands that print them, what a start brings back."""
+import datetime
 import json
 import re
 
@@ -19,7 +20,8 @@ def parse(text):
     for line, row in zip(text.splitlines(), rows):
         assert line == json.dumps(row, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
         assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{3})?Z", row["time"]), row
-    assert [row["time"] for row in rows] == sorted(row["time"] for row in rows)
+    times = [datetime.datetime.fromisoformat(row["time"].replace("Z", "+00:00")) for row in rows]
+    assert times == sorted(times)
     return [row["event"] for row in rows]
 
 
@@ -28,7 +30,7 @@ def run_everything(world):
     world.start_server("--journal=j.bin")
     world.start_worker("--overview-interval=100ms")
     world.submit("--wait", "true")
-    world.submit("--array=1-3", "--max-fails=0", "--cpus=2", "--wait", "sh", "-c", "[ $HQ_TASK_ID != 2 ]")
+    world.submit("--array=1-3", "--max-fails=0", "--cpus=2", "--wait", "sh", "-c", "[ $HQ_TASK_ID != 3 ] || exec sleep 1000; [ $HQ_TASK_ID = 1 ]")
     world.hq("job", "open", "--name=box", "--max-fails=5")
     world.submit("--job=3", "true")
     wait_until(lambda: world.ended(3), "the open job's task")
