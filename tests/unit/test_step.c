@@ -1,698 +1,468 @@
-/* test_step.c - two nodes of one task in one loop, each with real processes and a hq-stepd that the test plays. */
+/* Multi-node tasks and tasks of ranks, as hqd leads them: who joins and leaves, keys, lost nodes, restarts. */
+#include "tests/unit/build.h"
+
+#include "hqd/core/state.h"
+#include "hqd/core/step.h"
+
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
 
-#include <arpa/inet.h>
-#include <errno.h>
-#include <ev.h>
-#include <fcntl.h>
-#include <signal.h>
-#include <sys/socket.h>
-#include <unistd.h>
-
-#include "common/clock.h"
-#include "common/fs.h"
-#include "common/limits.h"
-#include "common/mem.h"
-#include "common/wire.h"
-#include "hq-workerd/framed.h"
-#include "hq-workerd/step.h"
-#include "hq-workerd/step_msg.h"
-#include "tests/unit/launch.h"
-#include "tests/unit/turns.h"
-
-#include "proto/step.pb-c.h"
-
-#define JOB 1u /* launch_make_body's */
-#define TASK 4u
-#define INSTANCE 2u
-
-struct node {
-    struct world *w;
-    struct launch f; /* its launcher, in a directory of its own */
-    struct steps *steps;
-    struct step_desc *desc;
-    struct body *body;
-    int listen_fd;
-    uint32_t slots;
-    uint32_t ended, hidden_ended, tasks_ended;
-    enum run_end end; /* of the last run that is not hidden */
-    char *error;
-};
-
-struct world {
-    struct ev_loop *loop;
-    struct node at[2];
-};
-
-struct stepd { /* played by the test */
-    int fd;
-    struct hq_buf in;
-    struct hq_arena arena;
-};
-
-/* ---- what the shell does for steps */
-
 static void
-push(struct node *n, struct batch *b)
+add_nodes(struct rig *r, uint32_t n)
 {
-    const struct image *image;
-    struct grant *g;
-
-    assert_int_equal(0, prepare_image(&image, b->body, b->variant, &n->f.conf.run.prepare, "uid"));
-    assert_int_equal(0, launcher_push(n->f.l, 0, b));
-    assert_int_equal(0, grant_create(&g, NULL, 0));
-    assert_int_equal(0, launcher_open(n->f.l, n->slots++, 0, g));
+    for (uint32_t i = 0; i < n; i++) {
+        struct query_server q;
+        rig_worker(r, "cpus=4", NULL);
+        query_server(r->core, &q);
+        rig_turn(r, q.last_worker.v, "");
+    }
+    rig_schedule(r);
+    rig_clear(r);
 }
 
-static int
-launch_hidden(void *ctx, struct batch *batch)
+/* A task of two ranks on each of n nodes, or a plain one; its nodes know of it. */
+static void
+start_task(struct rig *r, uint32_t n, struct rig_job job, bool has_ranks)
 {
-    assert_true(batch->hidden_id != 0);
-    push(ctx, batch);
-    return 0;
+    job.mpi = (struct hq_mpi){.is_on = has_ranks, .ranks_per_node = has_ranks ? 2 : 0};
+    rig_init(r);
+    add_nodes(r, n + 1);
+    job.request = rig_nodes(r, n);
+    rig_array(r, &job);
+    rig_schedule(r);
 }
 
 static void
-kill_matching(struct node *n, const struct lane_match *match)
+nodes_join_and_leave(void **state)
 {
-    struct launcher_runs runs = {0};
-    struct lane_gone_list gone = {0};
-
-    assert_int_equal(0, launcher_withdraw(n->f.l, match, &gone));
-    assert_int_equal(0, launcher_find(n->f.l, match, &runs));
-    for (size_t i = 0; i < runs.count; i++) {
-        hq_ms until_ms = hq_clock_ms() + TURNS_DEADLINE_MS;
-        while (launcher_signal(n->f.l, runs.v[i], SIGKILL) == -EAGAIN) {
-            assert_true(hq_clock_ms() < until_ms);
+    (void)state;
+    static const struct {
+        bool has_ranks;
+        const char *ranks; /* behind hosts or the number of the node */
+    } kinds[] = {{false, ""}, {true, " ranks=2,2,2"}};
+    static const struct {
+        const char *news; /* of the root; NULL = canceled */
+        const char *root; /* what is said to the root besides */
+    } ends[] = {{"finish 1@0", NULL}, {"fail 1@0", NULL}, {NULL, "[cancel job=1 ids=0]"}};
+    for (size_t k = 0; k < HQ_ARRAY_LEN(kinds); k++) {
+        for (size_t i = 0; i < HQ_ARRAY_LEN(ends); i++) {
+            struct rig r;
+            char want[160];
+            start_task(&r, 3, (struct rig_job){.entries = "line"}, kinds[k].has_ranks);
+            (void)snprintf(want, sizeof(want), "hosts=node1,node2,node3%s]", kinds[k].ranks);
+            assert_true(rig_saw(&r, want));
+            for (int node = 1; node < 3; node++) {
+                (void)snprintf(want, sizeof(want),
+                               "worker=%d ack=1 command=1 [body job=1 desc=0] "
+                               "[join job=1 desc=0 task=0 instance=0 node=%d/3 entry=\"line\"%s]\n",
+                               node + 1, node, kinds[k].ranks);
+                assert_true(rig_saw(&r, want));
+            }
+            assert_false(rig_saw(&r, "worker=4 ack"));
+            for (uint32_t w = 1; w <= 3; w++) {
+                rig_turn(&r, w, w == 1 ? "start 1@0" : "");
+            }
+            rig_schedule(&r);
+            rig_clear(&r);
+            if (ends[i].news == NULL) {
+                rig_cancel(&r, "1", NULL);
+            } else {
+                rig_turn(&r, 1, ends[i].news);
+            }
+            rig_schedule(&r);
+            assert_true(ends[i].root == NULL || rig_saw(&r, ends[i].root));
+            assert_true(rig_saw(&r, "worker=2 ack=2 command=2 [leave job=1 task=0 instance=0]\n"));
+            assert_true(rig_saw(&r, "worker=3 ack=2 command=2 [leave job=1 task=0 instance=0]\n"));
+            assert_false(rig_saw(&r, "worker=1 ack=3 command=2 [leave"));
+            rig_check_replay(&r);
+            rig_fini(&r);
         }
     }
-    lane_gone_list_fini(&gone);
-    free(runs.v);
 }
 
-static void
-end_task(void *ctx, uint32_t job, uint32_t task, uint32_t instance)
+static const struct command *
+find_command(const struct rig *r, uint32_t worker, enum command_kind kind)
 {
-    struct hq_range one = {.first = task, .count = 1, .step = 1};
-    struct hq_ranges ids = {.v = &one, .count = 1};
-    const struct lane_match match = {.job_id = job, .instance = instance, .ids = &ids};
-
-    ((struct node *)ctx)->tasks_ended++;
-    kill_matching(ctx, &match);
-}
-
-static void
-end_run(void *ctx, uint64_t hidden_id)
-{
-    const struct lane_match match = {.any_job = true, .any_instance = true, .hidden_id = hidden_id};
-
-    kill_matching(ctx, &match);
-}
-
-static void
-take_events(struct node *n)
-{
-    struct run_event *e;
-    size_t count = launcher_drain(n->f.l, false, &e);
-
-    for (size_t i = 0; i < count; i++) {
-        steps_judge(n->steps, &e[i]);
-        steps_on_event(n->steps, &e[i]);
-        if (e[i].kind == RUN_ENDED) {
-            n->ended++;
-            n->hidden_ended += e[i].hidden_id != 0;
-            if (e[i].hidden_id == 0) {
-                n->end = e[i].end;
-                free(n->error);
-                n->error = e[i].error;
-                continue;
+    for (size_t i = 0; i < r->fx.count; i++) {
+        const struct turn_answer *t = &r->fx.v[i].u.turn;
+        for (size_t k = 0; r->fx.v[i].kind == EFFECT_TURN && t->worker.v == worker && k < t->command_count; k++) {
+            if (t->commands[k].kind == kind) {
+                return &t->commands[k];
             }
         }
-        free(e[i].error);
     }
+    return NULL;
 }
 
-/* ---- the world */
-
-static struct step_desc *
-make_desc(const uint16_t ports[2], uint32_t node_ix)
-{
-    struct step_desc *d = step_desc_create(2, node_ix);
-
-    for (uint32_t i = 0; i < 2; i++) {
-        d->nodes[i] = (struct step_node){.host = i == 0 ? HQ_STR("n0.example") : HQ_STR("n1.example"), .port = ports[i], .ranks = 3};
-        d->nodes[i].addresses = hq_arena_array(&d->arena, 1, sizeof(struct hq_str));
-        d->nodes[i].addresses[0] = HQ_STR("127.0.0.1");
-        d->nodes[i].address_count = 1;
-        memset(d->keys[i], i == node_ix ? 0 : 'k', STEP_KEY_BYTES);
-    }
-    return d;
-}
-
-static const uint32_t some_cpus[] = {2, 5, 9};
-
+/* Both ends of a pair have the same key, no two pairs of one task nor of two tasks share one. */
 static void
-node_init(struct world *w, struct node *n, int listen_fd)
-{
-    struct hq_err err = {0};
-    const struct steps_conf conf = {.loop = w->loop,
-                                    .listen_fd = listen_fd,
-                                    .launcher = NULL,
-                                    .cpus = some_cpus,
-                                    .cpu_count = HQ_ARRAY_LEN(some_cpus),
-                                    .ctx = n,
-                                    .launch = launch_hidden,
-                                    .end_task = end_task,
-                                    .end_run = end_run};
-    struct steps_conf own = conf;
-    struct hq_buf path = HQ_BUF_INIT;
-
-    n->w = w;
-    n->listen_fd = listen_fd;
-    launch_init(&n->f, 2, 50);
-    launcher_destroy(n->f.l); /* another one, with a hq-stepd */
-    launch_make_file(&n->f, "stepd", "#!/bin/sh\ncd \"${0%/*}\"; echo \"$$ ${HQ_ACCESS_KEY##*:} $*\" > up.p; mv up.p up; exec sleep 1000\n",
-                     0700);
-    hq_buf_printf(&path, "%s/stepd", n->f.dir);
-    n->f.conf.run.prepare.stepd_path = hq_buf_take(&path);
-    assert_int_equal(0, launcher_create(&n->f.l, &n->f.conf, &err));
-    own.launcher = n->f.l;
-    assert_int_equal(0, steps_create(&n->steps, &own, &err));
-    n->body = launch_make_body(&n->f, (const char *const[]){"prog", "arg", NULL});
-    n->body->mpi = (struct hq_mpi){.is_on = true, .ranks_per_node = 3, .tag_output = true};
-    n->body->with_task_dir = true;
-    n->body->request.variants[0].n_nodes = 2;
-    n->body->out = (struct body_stdio){.kind = BODY_STDIO_FILE, .path = HQ_STR("o.%{TASK_ID}.%{RANK}")};
-}
-
-static void
-world_init(struct world *w)
-{
-    int fds[2];
-    uint16_t ports[2];
-
-    *w = (struct world){.loop = ev_loop_new(EVFLAG_AUTO)};
-    for (uint32_t i = 0; i < 2; i++) {
-        fds[i] = listen_on_loopback(&ports[i]);
-    }
-    for (uint32_t i = 0; i < 2; i++) {
-        node_init(w, &w->at[i], fds[i]);
-        w->at[i].desc = make_desc(ports, i);
-    }
-}
-
-static void
-world_fini(struct world *w)
-{
-    for (uint32_t i = 0; i < 2; i++) {
-        struct node *n = &w->at[i];
-        char *stepd = (char *)(uintptr_t)n->f.conf.run.prepare.stepd_path;
-        const struct lane_match all = {.any_job = true, .any_instance = true};
-        kill_matching(n, &all);
-        steps_destroy(n->steps);
-        (void)close(n->listen_fd);
-        launch_fini(&n->f);
-        body_unref(n->body);
-        step_desc_unref(n->desc);
-        free(n->error);
-        free(stepd);
-    }
-    ev_loop_destroy(w->loop);
-}
-
-static void
-turn(struct world *w)
-{
-    turn_once(w->loop);
-    take_events(&w->at[0]);
-    take_events(&w->at[1]);
-}
-
-#define RUN_UNTIL(w, cond) TURN_UNTIL((w)->loop, (take_events(&(w)->at[0]), take_events(&(w)->at[1])), cond)
-
-/* "PID TOKEN ARGS" that the node's hq-stepd has written. */
-static bool
-is_up(struct node *n, struct hq_buf *text)
-{
-    struct hq_buf path = HQ_BUF_INIT;
-
-    hq_buf_clear(text);
-    hq_buf_printf(&path, "%s/up", n->f.dir);
-    int rc = hq_fs_read(text, path.ptr, 4096, NULL);
-    hq_buf_fini(&path);
-    return rc == 0 && text->len > 0;
-}
-
-static void
-start_root(struct world *w)
-{
-    struct node *n = &w->at[0];
-    struct batch *b = batch_create(n->body);
-
-    assert_int_equal(0, steps_add_root(n->steps, n->body, TASK, INSTANCE, n->desc));
-    hq_ranges_add(&b->ids, TASK, 1, 1);
-    b->instance = INSTANCE;
-    b->step = step_desc_ref(n->desc);
-    push(n, b);
-}
-
-static void
-join(struct world *w)
-{
-    struct node *n = &w->at[1];
-    const struct steps_join j = {
-        .body = n->body, .task = TASK, .instance = INSTANCE, .entry = HQ_STR("row"), .desc = n->desc};
-
-    assert_int_equal(0, steps_join(n->steps, &j, NULL));
-    assert_int_equal(0, steps_join(n->steps, &j, NULL)); /* named again: nothing new */
-    assert_int_equal(1, steps_count(n->steps));
-}
-
-/* ---- the played hq-stepd */
-
-static void
-stepd_send(struct stepd *d, const Hq__StepMsg *m)
-{
-    struct hq_buf out = HQ_BUF_INIT;
-    unsigned char head[FRAMED_HEAD_BYTES];
-
-    assert_int_equal(0, hq_wire_pack_bare(&out, &m->base, HQ_STEP_MSG_BYTES_MAX, NULL));
-    framed_put_le32(head, (uint32_t)out.len);
-    (void)!send(d->fd, head, sizeof head, MSG_NOSIGNAL);
-    (void)!send(d->fd, out.ptr, out.len, MSG_NOSIGNAL);
-    hq_buf_fini(&out);
-}
-
-static void
-stepd_connect(struct stepd *d, struct node *n, const char *token, Hq__StepKind kind)
-{
-    int ends[2];
-    Hq__StepMsg m = HQ__STEP_MSG__INIT;
-    Hq__StepHello hello = HQ__STEP_HELLO__INIT;
-
-    *d = (struct stepd){0};
-    hq_arena_init(&d->arena, 0);
-    assert_int_equal(0, socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends));
-    d->fd = ends[0];
-    hello.token.data = (uint8_t *)(uintptr_t)token;
-    hello.token.len = strlen(token);
-    hello.kind = kind;
-    m.what_case = HQ__STEP_MSG__WHAT_HELLO;
-    m.hello = &hello;
-    stepd_send(d, &m);
-    steps_on_connect(n->steps, ends[1], HQ_STR_NULL);
-}
-
-/* For the process that the node has started. */
-static void
-stepd_connect_own(struct world *w, struct stepd *d, struct node *n)
-{
-    struct hq_buf text = HQ_BUF_INIT;
-    struct hq_str rest, word, token;
-
-    RUN_UNTIL(w, is_up(n, &text));
-    rest = hq_str_trim(hq_buf_view(&text));
-    (void)hq_str_split(&rest, ' ', &word);
-    (void)hq_str_split(&rest, ' ', &token);
-    assert_true(hq_str_is(rest, "ranks prog arg"));
-    char *z = hq_str_dupz(token);
-    stepd_connect(d, n, z, HQ__STEP_KIND__STEP_RANKS);
-    free(z);
-    hq_buf_fini(&text);
-}
-
-static bool
-stepd_has_frame(struct stepd *d)
-{
-    char chunk[4096];
-    ssize_t got;
-
-    while ((got = recv(d->fd, chunk, sizeof chunk, MSG_DONTWAIT)) > 0) {
-        hq_buf_add(&d->in, chunk, (size_t)got);
-    }
-    return d->in.len >= FRAMED_HEAD_BYTES && d->in.len - FRAMED_HEAD_BYTES >= framed_get_le32(d->in.ptr);
-}
-
-static const Hq__StepMsg *
-stepd_take(struct world *w, struct stepd *d)
-{
-    ProtobufCMessage *base;
-
-    RUN_UNTIL(w, stepd_has_frame(d));
-    uint32_t len = framed_get_le32(d->in.ptr);
-    hq_arena_reset(&d->arena);
-    char *body = hq_arena_strz(&d->arena, hq_str_make(d->in.ptr + FRAMED_HEAD_BYTES, len));
-    assert_int_equal(0, hq_wire_unpack(hq_str_make(body, len), &hq__step_msg__descriptor, &d->arena, &base, NULL));
-    d->in.len -= FRAMED_HEAD_BYTES + len;
-    memmove(d->in.ptr, d->in.ptr + FRAMED_HEAD_BYTES + len, d->in.len);
-    return (const Hq__StepMsg *)(const void *)base;
-}
-
-static bool
-stepd_is_hung_up(struct stepd *d)
-{
-    char c;
-
-    return recv(d->fd, &c, 1, MSG_DONTWAIT) == 0;
-}
-
-static void
-stepd_fini(struct stepd *d)
-{
-    (void)close(d->fd);
-    hq_buf_fini(&d->in);
-    hq_arena_fini(&d->arena);
-}
-
-static void
-stepd_send_up(struct stepd *d, uint32_t from, uint32_t to)
-{
-    Hq__StepMsg m = HQ__STEP_MSG__INIT;
-    Hq__StepUp up = HQ__STEP_UP__INIT;
-
-    up.nodes = 1;
-    m.from = from;
-    m.to = to;
-    m.what_case = HQ__STEP_MSG__WHAT_UP;
-    m.up = &up;
-    stepd_send(d, &m);
-}
-
-static void
-stepd_send_abort(struct stepd *d, uint32_t from, uint32_t to, bool is_node_lost)
-{
-    Hq__StepMsg m = HQ__STEP_MSG__INIT;
-    Hq__StepAbort a = HQ__STEP_ABORT__INIT;
-
-    a.is_node_lost = is_node_lost;
-    m.from = from;
-    m.to = to;
-    m.what_case = HQ__STEP_MSG__WHAT_ABORT;
-    m.abort = &a;
-    stepd_send(d, &m);
-}
-
-static pid_t
-stepd_pid(struct node *n)
-{
-    struct hq_buf text = HQ_BUF_INIT;
-
-    assert_true(is_up(n, &text));
-    pid_t pid = (pid_t)strtoul(text.ptr, NULL, 10);
-    hq_buf_fini(&text);
-    return pid;
-}
-
-/* Both nodes with their hq-stepds, who have read how to start. */
-static void
-begin(struct world *w, struct stepd *root, struct stepd *other)
-{
-    world_init(w);
-    start_root(w);
-    join(w);
-    stepd_connect_own(w, root, &w->at[0]);
-    stepd_connect_own(w, other, &w->at[1]);
-    (void)stepd_take(w, root);
-    (void)stepd_take(w, other);
-}
-
-/* ---- tests */
-
-static bool
-bytes_are(ProtobufCBinaryData b, const char *text)
-{
-    return hq_str_is(hq_str_make((const char *)b.data, b.len), text);
-}
-
-static void
-test_start_and_frames(void **state)
-{
-    struct world w;
-    struct stepd root, other, late;
-    char path[128];
-
-    (void)state;
-    world_init(&w);
-    start_root(&w);
-    join(&w);
-    stepd_connect_own(&w, &other, &w.at[1]);
-    const Hq__StepMsg *m = stepd_take(&w, &other);
-    assert_int_equal(HQ__STEP_MSG__WHAT_START, m->what_case);
-    const Hq__StepStart *s = m->start;
-    assert_true(s->job == JOB && s->task == TASK && s->instance == INSTANCE && s->node_index == 1 && s->n_nodes == 2);
-    assert_true(bytes_are(s->nodes[0]->host, "n0.example") && s->nodes[1]->ranks == 3);
-    assert_true(s->mpi->ranks_per_node == 3 && s->mpi->tag_output);
-    assert_int_equal(3, s->n_cpus);
-    assert_memory_equal(some_cpus, s->cpus, sizeof some_cpus);
-    (void)snprintf(path, sizeof path, "%s/o.4.%%{RANK}", w.at[1].f.dir);
-    assert_true(bytes_are(s->stdout_path, path) && s->stderr_path.len == 0 && bytes_are(s->server_uid, "uid"));
-
-    stepd_send_up(&other, 1, 0); /* before the root's hq-stepd is there */
-    stepd_send_up(&other, 1, 0);
-    stepd_connect_own(&w, &root, &w.at[0]);
-    m = stepd_take(&w, &root);
-    assert_true(m->what_case == HQ__STEP_MSG__WHAT_START && m->start->node_index == 0);
-    for (int i = 0; i < 2; i++) {
-        m = stepd_take(&w, &root);
-        assert_true(m->what_case == HQ__STEP_MSG__WHAT_UP && m->from == 1 && m->to == 0 && m->up->nodes == 1);
-    }
-    stepd_send_up(&root, 0, 1);
-    m = stepd_take(&w, &other);
-    assert_true(m->what_case == HQ__STEP_MSG__WHAT_UP && m->from == 0);
-
-    stepd_connect(&late, &w.at[0], "hq0-0-nonsense", HQ__STEP_KIND__STEP_RANKS);
-    RUN_UNTIL(&w, stepd_is_hung_up(&late));
-    stepd_fini(&late);
-    stepd_connect_own(&w, &late, &w.at[0]); /* a rank that plays hq-stepd: there is one */
-    RUN_UNTIL(&w, stepd_is_hung_up(&late));
-    stepd_fini(&late);
-    stepd_send_up(&root, 1, 1); /* in another's name */
-    RUN_UNTIL(&w, stepd_is_hung_up(&root));
-    stepd_fini(&root);
-    stepd_fini(&other);
-    world_fini(&w);
-}
-
-static void
-test_killed_stepd_is_told(void **state)
-{
-    struct world w;
-    struct stepd root, other;
-
-    (void)state;
-    begin(&w, &root, &other);
-    assert_int_equal(0, kill(stepd_pid(&w.at[1]), SIGKILL));
-    RUN_UNTIL(&w, w.at[1].hidden_ended == 1);
-    turn(&w);
-    assert_false(stepd_has_frame(&root)); /* its connection may still have a last word in it */
-    stepd_fini(&other);
-    const Hq__StepMsg *m = stepd_take(&w, &root);
-    assert_true(m->what_case == HQ__STEP_MSG__WHAT_ABORT && m->from == 1 && !m->abort->is_node_lost);
-    assert_true(m->abort->why->rank == UINT32_MAX && m->abort->why->node == 1 && m->abort->why->signal == SIGKILL);
-    assert_true(bytes_are(m->abort->why->text, "hq-stepd on n1.example was killed by signal 9 (SIGKILL)"));
-    stepd_fini(&root);
-    world_fini(&w);
-}
-
-/* Its last word was that all is over: nothing to add. Then the root ends, and the other node hears of it. */
-static void
-test_orderly_end(void **state)
-{
-    struct world w;
-    struct stepd root, other;
-
-    (void)state;
-    begin(&w, &root, &other);
-    stepd_send_abort(&other, 1, 0, false);
-    assert_int_equal(HQ__STEP_MSG__WHAT_ABORT, stepd_take(&w, &root)->what_case);
-    assert_int_equal(0, kill(stepd_pid(&w.at[0]), SIGKILL));
-    RUN_UNTIL(&w, steps_count(w.at[0].steps) == 0);
-    assert_int_equal(1, w.at[0].tasks_ended);
-    assert_int_equal(RUN_END_FAILED, w.at[0].end);
-    assert_string_equal("hq-stepd, which hosts the ranks of this node, was killed by signal 9 (SIGKILL).", w.at[0].error);
-    const Hq__StepMsg *m = stepd_take(&w, &other);
-    assert_true(m->what_case == HQ__STEP_MSG__WHAT_NODE_LOST && m->node_lost->node == 0);
-    steps_leave(w.at[1].steps, JOB, TASK, INSTANCE + 1); /* unknown */
-    assert_int_equal(1, steps_count(w.at[1].steps));
-    steps_leave(w.at[1].steps, JOB, TASK, INSTANCE);
-    RUN_UNTIL(&w, w.at[1].hidden_ended == 1);
-    assert_int_equal(1, w.at[1].tasks_ended);
-    RUN_UNTIL(&w, stepd_is_hung_up(&other));
-    stepd_fini(&root);
-    stepd_fini(&other);
-    world_fini(&w);
-}
-
-/* Three ways in which the root learns that a node is lost; each makes its failure one that hqd starts again. */
-static void
-test_lost_node(void **state)
+keys_by_pair(void **state)
 {
     (void)state;
-    for (int row = 0; row < 4; row++) {
-        struct world w;
-        struct stepd root, other;
-        begin(&w, &root, &other);
-        stepd_send_up(&other, 1, 0);
-        assert_int_equal(HQ__STEP_MSG__WHAT_UP, stepd_take(&w, &root)->what_case);
-        switch (row) {
-        case 0: /* the link breaks */
-            steps_leave_all(w.at[1].steps);
-            assert_int_equal(HQ__STEP_MSG__WHAT_NODE_LOST, stepd_take(&w, &root)->what_case);
-            break;
-        case 1: /* another node says so */
-            stepd_send_abort(&other, 1, 0, true);
-            assert_int_equal(HQ__STEP_MSG__WHAT_ABORT, stepd_take(&w, &root)->what_case);
-            break;
-        case 2: /* hq-stepd says so */
-            stepd_send_abort(&root, 0, 0, true);
-            turn(&w);
-            break;
-        case 3: /* nobody: it just fails */
-            stepd_send_abort(&root, 0, 0, false);
-            turn(&w);
-            break;
+    struct rig r;
+    enum { NODES = 4 };
+    unsigned char seen[2 * NODES * NODES][STEP_KEY_BYTES];
+    size_t n = 0;
+    rig_init(&r);
+    add_nodes(&r, 2 * NODES);
+    rig_array(&r, &(struct rig_job){.count = 2, .request = rig_nodes(&r, NODES)});
+    rig_schedule(&r);
+    for (uint32_t task = 0; task < 2; task++) {
+        const struct step *s[NODES];
+        for (uint32_t i = 0; i < NODES; i++) {
+            uint32_t worker = task * NODES + i + 1;
+            const struct command *c = find_command(&r, worker, i == 0 ? COMMAND_ASSIGN : COMMAND_JOIN);
+            assert_non_null(c);
+            s[i] = i == 0 ? c->u.assign.step : c->u.join.step;
+            assert_int_equal(s[i]->node_count, NODES);
+            assert_int_equal(s[i]->node_ix, i);
+            const struct step_node *own = &s[i]->nodes[i];
+            char want[16];
+            (void)snprintf(want, sizeof(want), "10.0.0.%u", worker);
+            assert_int_equal(own->port, 41000 + worker);
+            assert_true(own->address_count == 1 && hq_str_is(own->addresses[0], want));
+            assert_int_equal(own->ranks, 0);
         }
-        assert_int_equal(0, kill(stepd_pid(&w.at[0]), SIGKILL));
-        RUN_UNTIL(&w, steps_count(w.at[0].steps) == 0);
-        assert_int_equal(row == 3 ? RUN_END_FAILED : RUN_END_NODE_LOST, w.at[0].end);
-        stepd_fini(&root);
-        stepd_fini(&other);
-        world_fini(&w);
+        for (uint32_t i = 0; i < NODES; i++) {
+            for (uint32_t j = i + 1; j < NODES; j++) {
+                assert_memory_equal(s[i]->keys[j], s[j]->keys[i], STEP_KEY_BYTES);
+                for (size_t k = 0; k < n; k++) {
+                    assert_memory_not_equal(seen[k], s[i]->keys[j], STEP_KEY_BYTES);
+                }
+                memcpy(seen[n++], s[i]->keys[j], STEP_KEY_BYTES);
+            }
+        }
     }
+    rig_fini(&r);
 }
 
+/* Another instance, another secret: other keys. */
 static void
-test_registered_again(void **state)
+keys_of_instances(void **state)
 {
-    struct world w;
-
     (void)state;
-    world_init(&w);
-    join(&w);
-    steps_on_registered(w.at[1].steps, true, JOB, TASK, INSTANCE);
-    assert_int_equal(1, steps_count(w.at[1].steps));
-    start_root(&w);
-    steps_on_registered(w.at[0].steps, false, 0, 0, 0); /* roots are held tasks: hqd says of those itself */
-    assert_int_equal(1, steps_count(w.at[0].steps));
-    steps_on_registered(w.at[1].steps, true, JOB, TASK, INSTANCE + 1);
-    assert_int_equal(0, steps_count(w.at[1].steps));
-    world_fini(&w);
+    struct core *core;
+    unsigned char a[STEP_KEY_BYTES];
+    unsigned char b[STEP_KEY_BYTES];
+    assert_int_equal(core_create(&core, &(struct core_conf){.seed = 1}, NULL), 0);
+    struct gang gang = {.instance = 0};
+    step_key(core, &gang, (hq_job_id){1}, 2, 0, 1, a);
+    step_key(core, &gang, (hq_job_id){1}, 2, 1, 0, b);
+    assert_memory_equal(a, b, sizeof(a));
+    gang.instance = 1;
+    step_key(core, &gang, (hq_job_id){1}, 2, 0, 1, b);
+    assert_memory_not_equal(a, b, sizeof(a));
+    gang.instance = 0;
+    step_key(core, &gang, (hq_job_id){2}, 1, 0, 1, b); /* not job and task in one number */
+    assert_memory_not_equal(a, b, sizeof(a));
+    core->step_key[31] ^= 1;
+    step_key(core, &gang, (hq_job_id){1}, 2, 0, 1, b);
+    assert_memory_not_equal(a, b, sizeof(a));
+    core_destroy(core);
 }
 
+/* The loss of a node that is not the root: plain tasks go on, ranks start again or fail, as the limit says. */
 static void
-caller_send_open(struct stepd *d, const char *host, const char *command)
+lost_node_of_a_task(void **state)
 {
-    Hq__StepMsg m = HQ__STEP_MSG__INIT;
-    Hq__RexecOpen o = HQ__REXEC_OPEN__INIT;
-
-    o.host.data = (uint8_t *)(uintptr_t)host;
-    o.host.len = strlen(host);
-    o.command.data = (uint8_t *)(uintptr_t)command;
-    o.command.len = strlen(command);
-    m.what_case = HQ__STEP_MSG__WHAT_REXEC_OPEN;
-    m.rexec_open = &o;
-    stepd_send(d, &m);
-}
-
-/* Output on both channels, then the end; the secret of the step is what the command has, here and there. */
-static void
-test_remote_commands(void **state)
-{
+    (void)state;
     static const struct {
-        const char *host;
-        uint32_t node; /* 2 = none */
-    } rows[] = {{"n1", 1}, {"n1.example", 1}, {"n0", 0}, {"localhost", 0}, {"127.0.0.1", 0}, {"n1.elsewhere", 2}, {"", 2}};
-    struct world w;
-    struct stepd root;
-    struct hq_buf key = HQ_BUF_INIT;
-
-    (void)state;
-    world_init(&w);
-    start_root(&w);
-    w.at[1].body->mpi.is_on = false;
-    join(&w);
-    stepd_connect_own(&w, &root, &w.at[0]);
-    (void)stepd_take(&w, &root);
-    assert_true(is_up(&w.at[0], &key));
-    struct hq_str rest = hq_buf_view(&key), token;
-    (void)hq_str_split(&rest, ' ', &token);
-    (void)hq_str_split(&rest, ' ', &token);
-    char *own = hq_str_dupz(token);
-    for (size_t i = 0; i < HQ_ARRAY_LEN(rows); i++) {
-        struct stepd caller;
-        struct hq_buf out = HQ_BUF_INIT;
-        const Hq__StepMsg *m;
-        uint32_t job = 0, task = 0;
-        stepd_connect(&caller, &w.at[0], own, HQ__STEP_KIND__STEP_REXEC);
-        caller_send_open(&caller, rows[i].host, "echo ${HQ_ACCESS_KEY##*:}; exit 5");
-        while ((m = stepd_take(&w, &caller))->what_case == HQ__STEP_MSG__WHAT_REXEC_DATA) {
-            hq_buf_add(&out, m->rexec_data->data.data, m->rexec_data->data.len);
-        }
-        assert_int_equal(HQ__STEP_MSG__WHAT_REXEC_END, m->what_case);
-        assert_int_equal(rows[i].node == 2 ? 255 : 5, m->rexec_end->exit_code);
-        assert_int_equal(rows[i].node == 2, m->rexec_end->error.len > 0);
-        if (rows[i].node < 2) {
-            const struct node *there = &w.at[rows[i].node];
-            assert_true(steps_check_secret(there->steps, hq_str_trim(hq_buf_view(&out)), &job, &task));
-            assert_true(job == JOB && task == TASK);
-        }
-        hq_buf_fini(&out);
-        stepd_fini(&caller);
-    }
-    free(own);
-    hq_buf_fini(&key);
-    stepd_fini(&root);
-    world_fini(&w);
-}
-
-static void
-test_peek(void **state)
-{
-    static const struct {
-        const char *bytes;
-        size_t len;
-        int rc;
-        struct step_head head;
-    } rows[] = {
-        {"", 0, 0, {0, 0, 0}},
-        {"\x08\x03\x10\x80\x01\x3a\x02xy", 9, 0, {3, 128, 7}},
-        {"\x3a\x00\x08\x01", 4, 0, {1, 0, 7}}, /* any order */
-        {"\xa2\x06\x01x\x10\x02", 6, 0, {0, 2, 0}}, /* a field of a later version */
-        {"\x08\x80\x08", 3, -EPROTO, {0, 0, 0}}, /* node 1024 */
-        {"\x08", 1, -EPROTO, {0, 0, 0}},
-        {"\x0a\x01x", 3, -EPROTO, {0, 0, 0}}, /* from as bytes */
-        {"\x38\x01", 2, -EPROTO, {0, 0, 0}},  /* a fence as a number */
-        {"\x3a\x05xy", 4, -EPROTO, {0, 0, 0}},
-        {"\x3a\x00\x2a\x00", 4, -EPROTO, {0, 0, 0}}, /* two messages in one */
-        {"\x00\x01", 2, -EPROTO, {0, 0, 0}},
-        {"\x0b", 1, -EPROTO, {0, 0, 0}}, /* a group */
-        {"\x08\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01", 12, -EPROTO, {0, 0, 0}},
+        bool has_ranks;
+        bool has_started;
+        bool is_stopped; /* orderly: no crash */
+        bool never;
+        uint32_t limit;
+        const char *record;
+        const char *counts;
+    } cases[] = {
+        {false, true, false, false, 1, NULL, "0/1/0/0/0/0"},
+        {true, true, false, false, 2, "record tasks-restarted job=1 ids=0 crash\n", "1/0/0/0/0/0"},
+        {true, false, false, false, 1, "record tasks-restarted job=1 ids=0\n", "1/0/0/0/0/0"},
+        {true, true, true, false, 1, "record tasks-restarted job=1 ids=0\n", "1/0/0/0/0/0"},
+        {true, true, false, false, 1, "the task has occurred 1 times in this situation and limit was reached.",
+         "0/0/0/1/0/0"},
+        {true, true, true, true, 0, "Task was running on a lost worker while never restart flag was set.",
+         "0/0/0/1/0/0"},
     };
-
-    (void)state;
-    for (size_t i = 0; i < HQ_ARRAY_LEN(rows); i++) {
-        struct step_head head = {0};
-        assert_int_equal(rows[i].rc, step_msg_peek(hq_str_make(rows[i].bytes, rows[i].len), &head));
-        assert_memory_equal(&rows[i].head, &head, sizeof head);
+    for (size_t i = 0; i < HQ_ARRAY_LEN(cases); i++) {
+        struct rig r;
+        start_task(&r, 3, (struct rig_job){.crash_limit = cases[i].limit, .never_restart = cases[i].never},
+                   cases[i].has_ranks);
+        rig_turn(&r, 1, cases[i].has_started ? "start 1@0" : "");
+        rig_turn(&r, 2, "");
+        rig_turn(&r, 3, "");
+        rig_schedule(&r);
+        rig_clear(&r);
+        if (cases[i].is_stopped) {
+            rig_turn(&r, 2, "leave");
+        } else {
+            rig_gone(&r, 2);
+            rig_wait(&r, 2000);
+        }
+        rig_expect_counts(&r, 1, cases[i].counts);
+        bool is_over = cases[i].record != NULL;
+        assert_true(!is_over || rig_saw(&r, cases[i].record));
+        assert_int_equal(rig_saw(&r, "record task-failed worker=1"), is_over && cases[i].counts[0] == '0');
+        rig_schedule(&r);
+        assert_int_equal(rig_saw(&r, "[cancel job=1 ids=0]"), is_over);
+        assert_int_equal(rig_saw(&r, "[leave job=1 task=0 instance=0]"), is_over);
+        rig_clear(&r);
+        rig_schedule(&r);
+        rig_check_replay(&r);
+        rig_fini(&r);
     }
+}
+
+/* Restarted on the nodes that are left and a new one; the old root gets the cancel before its new part. */
+static void
+restarts_elsewhere(void **state)
+{
+    (void)state;
+    struct rig r;
+    start_task(&r, 3, (struct rig_job){0}, true);
+    rig_turn(&r, 1, "start 1@0");
+    rig_turn(&r, 2, "");
+    rig_turn(&r, 3, "");
+    rig_schedule(&r);
+    rig_clear(&r);
+    rig_gone(&r, 2);
+    rig_wait(&r, 2000);
+    rig_schedule(&r);
+    assert_true(rig_saw(&r, "tasks-assigned worker=1 job=1 instance=1 ids=0 nodes=1,3,4\n"));
+    assert_true(rig_saw(&r, "[cancel job=1 ids=0] [assign job=1 desc=0 instance=1 ids=0 hosts=node1,node3,node4"));
+    assert_true(rig_saw(&r, "[leave job=1 task=0 instance=0] [join job=1 desc=0 task=0 instance=1 node=1/3"));
+    rig_check_replay(&r);
+    rig_fini(&r);
+}
+
+/* The root's own word that a node is gone. */
+static void
+root_says_node_lost(void **state)
+{
+    (void)state;
+    for (int has_started = 0; has_started < 2; has_started++) {
+        struct rig r;
+        start_task(&r, 3, (struct rig_job){.crash_limit = 2}, true);
+        for (uint32_t w = 1; w <= 3; w++) {
+            rig_turn(&r, w, w == 1 && has_started ? "start 1@0" : "");
+        }
+        rig_schedule(&r);
+        rig_clear(&r);
+        rig_turn(&r, 1, "node-lost 1@0");
+        assert_true(rig_saw(&r, "record tasks-restarted job=1 ids=0 crash\n")); /* it ran, told or not */
+        rig_schedule(&r);
+        assert_false(rig_saw(&r, "tasks-assigned")); /* which node? 2 and 3 must speak first */
+        rig_turn(&r, 2, "");
+        rig_turn(&r, 3, "");
+        rig_schedule(&r);
+        assert_true(rig_saw(&r, "tasks-assigned worker=1 job=1 instance=1 ids=0 nodes=1,2,3\n"));
+        rig_turn(&r, 1, "node-lost 1@0"); /* old news of instance 0 */
+        rig_expect_counts(&r, 1, "1/0/0/0/0/0");
+        rig_clear(&r);
+        rig_turn(&r, 1, "start 1@0#1 node-lost 1@0#1");
+        assert_true(rig_saw(&r, "has occurred 2 times in this situation and limit was reached."));
+        rig_expect_counts(&r, 1, "0/0/0/1/0/0");
+        rig_check_replay(&r);
+        rig_fini(&r);
+    }
+}
+
+/* A node that does not answer, or whose connection has just ended, is not taken again. */
+static void
+silent_node_is_left_out(void **state)
+{
+    (void)state;
+    for (int is_gone = 0; is_gone < 2; is_gone++) {
+        struct rig r;
+        start_task(&r, 3, (struct rig_job){0}, true); /* on 1, 2, 3; 4 is idle */
+        for (uint32_t w = 1; w <= 3; w++) {
+            rig_turn(&r, w, w == 1 ? "start 1@0" : "");
+        }
+        rig_schedule(&r);
+        if (is_gone) {
+            rig_gone(&r, 2);
+        }
+        rig_turn(&r, 1, "node-lost 1@0");
+        rig_schedule(&r);
+        rig_turn(&r, 3, "");
+        rig_clear(&r);
+        rig_schedule(&r);
+        assert_true(rig_saw(&r, "tasks-assigned worker=1 job=1 instance=1 ids=0 nodes=1,3,4\n"));
+        rig_check_replay(&r);
+        rig_fini(&r);
+    }
+}
+
+/* A node that registers again is told what it still works for; so is one that comes back to another hqd. */
+static void
+member_comes_back(void **state)
+{
+    (void)state;
+    for (int restart = 0; restart < 2; restart++) {
+        struct rig r;
+        struct held_tasks none = {0};
+        start_task(&r, 3, (struct rig_job){0}, true);
+        rig_turn(&r, 1, "start 1@0");
+        const unsigned char *before = r.core->step_key;
+        unsigned char key[STEP_KEY_BYTES];
+        memcpy(key, before, sizeof(key));
+        if (restart) {
+            rig_restart(&r, "boot1");
+        }
+        assert_memory_equal(r.core->step_key, key, sizeof(key));
+        rig_clear(&r);
+        rig_worker_again(&r, 3, &none, 0);
+        assert_true(rig_saw(&r, "member=1@0#0"));
+        rig_turn(&r, 3, "");
+        rig_schedule(&r);
+        assert_true(rig_saw(&r, "[body job=1 desc=0] [join job=1 desc=0 task=0 instance=0 node=2/3"));
+        rig_clear(&r);
+        rig_worker_again(&r, 4, &none, 0);
+        assert_false(rig_saw(&r, "member="));
+        /* The root is back without it: the others leave. */
+        rig_worker_again(&r, 1, &none, 0);
+        assert_false(rig_saw(&r, "member="));
+        rig_turn(&r, 3, "");
+        rig_turn(&r, 1, "");
+        rig_schedule(&r);
+        assert_true(rig_saw(&r, "record tasks-restarted job=1 ids=0\n"));
+        assert_true(rig_saw(&r, "[leave job=1 task=0 instance=0]"));
+        rig_check_replay(&r);
+        rig_fini(&r);
+    }
+}
+
+/* hqd ends between the records of a loss: the next one ends the task. */
+static void
+loss_cut_in_half(void **state)
+{
+    (void)state;
+    struct rig r;
+    start_task(&r, 3, (struct rig_job){0}, true);
+    rig_turn(&r, 1, "start 1@0");
+    rig_turn(&r, 3, "");
+    rig_schedule(&r);
+    rig_gone(&r, 2);
+    rig_clear(&r);
+    rig_wait(&r, 2000);
+    assert_true(rig_saw(&r, "record worker-lost worker=2 reason=connection\n"
+                            "record tasks-restarted job=1 ids=0 crash\n"));
+    r.record_count -= rig_saw(&r, "tasks-assigned"); /* the pass behind it gave it again */
+    r.record_count--;
+    core_destroy(r.core);
+    assert_int_equal(core_create(&r.core, &r.conf, NULL), 0);
+    rig_clear(&r);
+    rig_reload(&r, "boot1");
+    assert_true(rig_saw(&r, "record tasks-restarted job=1 ids=0 crash\n"));
+    rig_expect_counts(&r, 1, "1/0/0/0/0/0");
+    rig_check_replay(&r);
+    rig_fini(&r);
+}
+
+/* Commands that wait for a turn are worth nothing when their instance has ended. */
+static void
+late_commands_are_dropped(void **state)
+{
+    (void)state;
+    struct rig r;
+    rig_init(&r);
+    add_nodes(&r, 3);
+    rig_array(&r, &(struct rig_job){.request = rig_nodes(&r, 3), .mpi = {.is_on = true}});
+    rig_schedule(&r); /* takes the open turns: what follows waits */
+    rig_cancel(&r, "1", NULL);
+    rig_array(&r, &(struct rig_job){.request = rig_nodes(&r, 3), .mpi = {.is_on = true}});
+    rig_schedule(&r);
+    rig_cancel(&r, "2", NULL);
+    rig_clear(&r);
+    for (uint32_t w = 1; w <= 3; w++) {
+        rig_turn(&r, w, "");
+    }
+    rig_schedule(&r);
+    assert_false(rig_saw(&r, "[join job=2"));
+    assert_false(rig_saw(&r, "[assign job=2"));
+    assert_true(rig_saw(&r, "[leave job=1 task=0 instance=0]"));
+    assert_true(rig_saw(&r, "[leave job=2 task=0 instance=0]"));
+    rig_fini(&r);
+}
+
+/* On one node, beside others: ranks come with the assignment, nobody joins. */
+static void
+ranks_on_one_node(void **state)
+{
+    (void)state;
+    static const struct {
+        struct hq_mpi mpi;
+        double cpus;
+        const char *want;
+    } cases[] = {
+        {{.is_on = true, .ranks = 2}, 2, "ids=0-1 ranks=2]"},
+        {{.is_on = true}, 2, "ids=0-1 ranks=2]"},
+        {{.is_on = true, .cpus_per_rank = 2}, 2, "ids=0-1 ranks=1]"},
+        {{.is_on = true, .ranks_per_node = 5, .oversubscribe = true}, 1, "ids=0-1 ranks=5]"},
+        {{0}, 2, "ids=0-1]"},
+    };
+    for (size_t i = 0; i < HQ_ARRAY_LEN(cases); i++) {
+        struct rig r;
+        rig_init(&r);
+        add_nodes(&r, 1);
+        rig_array(&r, &(struct rig_job){.count = 2, .cpus = cases[i].cpus, .mpi = cases[i].mpi});
+        rig_schedule(&r);
+        assert_true(rig_saw(&r, cases[i].want));
+        assert_false(rig_saw(&r, "[join"));
+        rig_check_replay(&r);
+        rig_fini(&r);
+    }
+}
+
+/* Nodes that lack what the task asks for are passed over. */
+static void
+nodes_must_have_it(void **state)
+{
+    (void)state;
+    struct rig r;
+    rig_init(&r);
+    rig_worker(&r, "cpus=2", NULL);
+    rig_worker(&r, "cpus=8", NULL);
+    rig_worker(&r, "cpus=8 gpus=1", NULL);
+    for (uint32_t w = 1; w <= 3; w++) {
+        rig_turn(&r, w, "");
+    }
+    struct hq_request *eight = rig_cpus(&r, 8);
+    eight->variants[0].n_nodes = 2;
+    rig_array(&r, &(struct rig_job){.request = eight, .mpi = {.is_on = true, .ranks_per_node = 8}});
+    rig_schedule(&r);
+    assert_true(rig_saw(&r, "tasks-assigned worker=2 job=1 instance=0 ids=0 nodes=2,3\n"));
+    rig_turn(&r, 2, "finish 1@0");
+    struct hq_request *gpu = rig_two(&r, "cpus", 1, "gpus", 1);
+    gpu->variants[0].n_nodes = 2; /* there is but one such node */
+    rig_array(&r, &(struct rig_job){.request = gpu});
+    rig_clear(&r);
+    rig_schedule(&r);
+    assert_false(rig_saw(&r, "tasks-assigned"));
+    rig_worker(&r, "cpus=8 gpus=1", NULL);
+    rig_turn(&r, 4, "");
+    rig_clear(&r);
+    rig_schedule(&r);
+    assert_true(rig_saw(&r, "tasks-assigned worker=3 job=2 instance=0 ids=0 nodes=3,4\n"));
+    rig_check_replay(&r);
+    rig_fini(&r);
 }
 
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_peek),          cmocka_unit_test(test_start_and_frames), cmocka_unit_test(test_killed_stepd_is_told),
-        cmocka_unit_test(test_orderly_end),   cmocka_unit_test(test_lost_node),        cmocka_unit_test(test_registered_again),
-        cmocka_unit_test(test_remote_commands),
+        cmocka_unit_test(nodes_join_and_leave), cmocka_unit_test(keys_by_pair),
+        cmocka_unit_test(keys_of_instances),    cmocka_unit_test(lost_node_of_a_task),
+        cmocka_unit_test(restarts_elsewhere),   cmocka_unit_test(root_says_node_lost),
+        cmocka_unit_test(silent_node_is_left_out), cmocka_unit_test(member_comes_back),    cmocka_unit_test(loss_cut_in_half),
+        cmocka_unit_test(late_commands_are_dropped),
+        cmocka_unit_test(ranks_on_one_node),    cmocka_unit_test(nodes_must_have_it),
     };
-
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
