@@ -98,13 +98,18 @@ static inline uint32_t host_parent(const struct host *h)
 }
 
 /* host.c */
+void host_end_all(struct host *h); /* kills what runs here */
+void host_look(struct host *h);    /* goes on with what is possible now */
+uint32_t host_node_of(const struct host *h, uint32_t rank);
+
+/* host_fail.c */
 /* Something failed; the first one counts. Ends all ranks everywhere. */
 void host_fail(struct host *h, const struct host_failure *why, uint32_t told_by);
 void host_fail_node(struct host *h, const char *text); /* not of one rank */
 void host_fail_rank(struct host *h, uint32_t rank, int exit_code, int signal, const char *text);
-void host_end_all(struct host *h);                     /* kills what runs here */
-void host_look(struct host *h);                        /* goes on with what is possible now */
-uint32_t host_node_of(const struct host *h, uint32_t rank);
+void host_tell_neighbours(struct host *h, uint32_t told_by); /* to end, but for who told us */
+/* The worker reads the text of the task in $HQ_ERROR_FILENAME. */
+void host_write_error(const struct host *h);
 
 /* host_start.c */
 HQ_MUST_CHECK int host_read_start(struct host *h, const Hq__StepStart *start, struct hq_err *err);
