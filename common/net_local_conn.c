@@ -218,11 +218,22 @@ hq_local_send(struct hq_local *l, const uint8_t route[8], struct hq_str body)
         head[ix] = (unsigned char)(total >> (8 * (HQ_SP_IPC_HEAD_BYTES - 1 - ix)));
     }
     memcpy(head + HQ_SP_IPC_HEAD_BYTES, route + 4, 4);
-    bool was_empty = c->out.len == 0;
-    hq_buf_add(&c->out, head, sizeof(head));
-    hq_buf_str(&c->out, body);
-    if (was_empty && hq_local_conn_flush(c) < 0) {
-        (void)shutdown(c->fd, SHUT_RDWR); /* it ends where its socket is looked at next: nobody is called from inside */
+    struct iovec parts[2] = {{head, sizeof(head)}, {(void *)(uintptr_t)body.ptr, body.len}}; /* sending does not write */
+    size_t sent = 0;
+    if (c->out.len == 0) {
+        const struct msghdr msg = {.msg_iov = parts, .msg_iovlen = 2};
+        ssize_t n = sendmsg(c->fd, &msg, MSG_NOSIGNAL | MSG_DONTWAIT);
+        if (n < 0 && errno != EAGAIN && errno != EINTR) {
+            return; /* it ends where its socket is read next: nobody is called from inside */
+        }
+        sent = n < 0 ? 0 : (size_t)n;
+    }
+    for (size_t ix = 0; ix < HQ_ARRAY_LEN(parts); ix++) { /* what the socket has not taken */
+        size_t skip = HQ_MIN(sent, parts[ix].iov_len);
+        if (skip < parts[ix].iov_len) {
+            hq_buf_add(&c->out, (const char *)parts[ix].iov_base + skip, parts[ix].iov_len - skip);
+        }
+        sent -= skip;
     }
     hq_local_conn_watch(c);
 }
