@@ -34,7 +34,7 @@ host_node_of(const struct host *h, uint32_t rank)
 /* ---- the end */
 
 void
-host_end_all(struct host *h)
+host_end_all(struct host *h, int sig)
 {
     if (h->is_ending) {
         return;
@@ -44,9 +44,10 @@ host_end_all(struct host *h)
         h->local[i].is_own_end = h->local[i].is_started && !h->local[i].has_ended && ranks_has_ended(h->ranks, i);
     }
     if (h->ranks != NULL && ranks_running(h->ranks) > 0) {
-        ranks_signal(h->ranks, SIGTERM);
+        ranks_signal(h->ranks, sig);
         ranks_signal(h->ranks, SIGCONT); /* a stopped one would not hear it */
     }
+    ev_timer_set(&h->grace, seconds(sig == SIGINT ? HOST_INT_GRACE_MS : HOST_GRACE_MS), 0.);
     ev_timer_start(h->loop, &h->grace);
     ev_timer_start(h->loop, &h->end_limit);
 }
@@ -188,7 +189,19 @@ on_link_drained(void *ctx)
     }
 }
 
-/* Cancel, time limit, or the end of the worker: no failure of ours. */
+void
+host_told(struct host *h, int sig, uint32_t told_by)
+{
+    h->is_told = true;
+    if (!h->is_ending) {
+        host_end_all(h, sig);
+        if (h->has_start) {
+            host_tell_neighbours(h, told_by);
+        }
+    }
+    host_look(h);
+}
+
 static void
 on_signal(struct ev_loop *loop, ev_signal *w, int revents)
 {
@@ -196,17 +209,7 @@ on_signal(struct ev_loop *loop, ev_signal *w, int revents)
 
     (void)loop;
     (void)revents;
-    h->is_told = true;
-    if (h->ranks != NULL && w->signum == SIGINT) {
-        ranks_signal(h->ranks, SIGINT); /* they are no part of our process group */
-    }
-    if (!h->is_ending) {
-        host_end_all(h);
-        if (h->has_start) {
-            host_tell_neighbours(h, h->self);
-        }
-    }
-    host_look(h);
+    host_told(h, w->signum, h->self);
 }
 
 static void

@@ -5,13 +5,14 @@
  *            when one fails. The root's exit status is the first failed rank's.
  * Threads    the caller's; runs a loop of its own until the end.
  * Errors     of the step: exit status and text in $HQ_ERROR_FILENAME, or on stderr without that.
- * Limits     HOST_GRACE_MS between SIGTERM and SIGKILL, HOST_SWEEP_MS for what ranks left behind, HOST_HELLO_MS until the
+ * Limits     HOST_GRACE_MS between SIGTERM and SIGKILL (HOST_INT_GRACE_MS after the SIGINT of a cancel), HOST_SWEEP_MS for what ranks left behind, HOST_HELLO_MS until the
  *            worker answers, HOST_END_MS for the other nodes' ends once the step is to end.
  */
 #ifndef HQ_STEPD_HOST_H
 #define HQ_STEPD_HOST_H
 
 #define HOST_GRACE_MS 400
+#define HOST_INT_GRACE_MS 800 /* after SIGINT: the worker gives us a second */
 #define HOST_SWEEP_MS 1000
 #define HOST_HELLO_MS 30000
 #define HOST_END_MS 1500

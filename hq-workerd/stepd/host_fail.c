@@ -57,7 +57,7 @@ host_fail(struct host *h, const struct host_failure *why, uint32_t told_by)
 
     keep_failure(h, why);
     if (is_news) {
-        host_end_all(h);
+        host_end_all(h, SIGTERM);
         host_tell_neighbours(h, told_by);
     }
 }

@@ -98,7 +98,9 @@ static inline uint32_t host_parent(const struct host *h)
 }
 
 /* host.c */
-void host_end_all(struct host *h); /* kills what runs here */
+void host_end_all(struct host *h, int sig); /* what runs here, by sig first */
+/* Cancel, time limit, or the end of the worker: no failure of ours. */
+void host_told(struct host *h, int sig, uint32_t told_by);
 void host_look(struct host *h);    /* goes on with what is possible now */
 uint32_t host_node_of(const struct host *h, uint32_t rank);
 

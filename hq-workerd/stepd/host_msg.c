@@ -1,6 +1,8 @@
 /* host_msg.c - StepMsg in and out. */
 #include "hq-workerd/stepd/host_impl.h"
 
+#include <signal.h>
+
 #include "common/clock.h"
 #include "common/mem.h"
 
@@ -176,11 +178,11 @@ on_ended(struct host *h, uint32_t from, const Hq__StepEnded *ended)
 static void
 on_abort(struct host *h, uint32_t from, const Hq__StepAbort *abort)
 {
-    struct host_failure why = {.is_set = true, .rank = HOST_NO_RANK, .exit_code = 1, .node = from};
+    struct host_failure why;
 
     if (!host_read_failure(abort->why, &why)) {
-        why.at_ms = hq_clock_wall_ms();
-        hq_buf_cstr(&why.text, "Ended by another node");
+        host_told(h, SIGINT, from); /* the task is over, nobody's fault */
+        return;
     }
     why.is_node_lost = abort->is_node_lost;
     host_fail(h, &why, from);

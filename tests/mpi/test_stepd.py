@@ -161,6 +161,15 @@ def test_told_to_end(stepd, mpi, what, number):
         assert step.error() == ""
 
 
+def test_ranks_hear_of_a_cancel(stepd, mpi):
+    """SIGINT first, to the ranks of all nodes, and time to say something."""
+    with Step(stepd, [2, 1, 1], [mpi / "ends", "polite", "all"]) as step:
+        step.run_until(lambda: waiting(step, 4), 20 * SLOW)
+        step.nodes[0].process.send_signal(signal.SIGINT)
+        assert run(step) == 130
+        assert step.texts()[0].count("goodbye") == 4 and step.error() == ""
+
+
 def test_worker_gone(stepd, mpi):
     """The end of the socket is the end of the worker: the ranks of that node end at once."""
     with Step(stepd, [2, 2], [mpi / "ends", "deaf", "all"]) as step:

@@ -25,6 +25,15 @@ mark(void)
 }
 
 static void
+say_goodbye(int number)
+{
+    static const char text[] = "goodbye\n";
+
+    (void)number;
+    _exit(write(STDOUT_FILENO, text, sizeof text - 1) < 0);
+}
+
+static void
 wait_for_ever(void)
 {
     printf("waiting\n");
@@ -70,6 +79,9 @@ misbehave(const char *what)
     } else if (is(what, "kill")) {
         raise(SIGKILL);
     } else if (is(what, "hang")) {
+        wait_for_ever();
+    } else if (is(what, "polite")) {
+        signal(SIGINT, say_goodbye);
         wait_for_ever();
     } else if (is(what, "deaf")) {
         signal(SIGTERM, SIG_IGN);
