@@ -11,10 +11,10 @@ debian_test="slurmctld slurmd slurm-client munge libcmocka-dev python3-pytest ip
 openmpi-bin libopenmpi-dev mpich libmpich-dev python3-dev python3-venv python3-pip chromium fonts-dejavu-core"
 fedora="gcc gcc-c++ tomlplusplus-devel make pkgconf-pkg-config nng-devel mbedtls-devel libev-devel libsodium-devel protobuf-c-devel protobuf-c-compiler
 protobuf-compiler hwloc-devel systemd-devel jansson-devel libyaml-devel uthash-devel xxhash-devel libzstd-devel pmix-devel
-libcmocka-devel python3-pytest iproute procps-ng clang compiler-rt glpk-devel openmpi-devel mpich-devel python3-devel"
+libcmocka-devel python3-pytest iproute procps-ng clang compiler-rt glpk-devel openmpi-devel mpich-devel"
 opensuse="gcc gcc-c++ tomlplusplus-devel make pkgconf-pkg-config nng-devel mbedtls-devel libev-devel libsodium-devel libprotobuf-c-devel protobuf-c
 protobuf-devel hwloc-devel systemd-devel libjansson-devel libyaml-devel uthash-devel xxhash-devel libzstd-devel pmix-devel
-libcmocka-devel python3-pytest iproute2 procps clang glpk-devel openmpi-devel mpich-devel python3-devel"
+libcmocka-devel python3-pytest iproute2 procps clang glpk-devel openmpi-devel mpich-devel"
 
 one_line()
 {
