@@ -8,7 +8,7 @@ debian_build="build-essential pkg-config libnng-dev libmbedtls-dev libev-dev lib
 protobuf-c-compiler protobuf-compiler libhwloc-dev libudev-dev libjansson-dev libyaml-dev uthash-dev libxxhash-dev
 libzstd-dev libtomlplusplus-dev libpmix-dev"
 debian_test="slurmctld slurmd slurm-client munge libcmocka-dev python3-pytest iproute2 procps systemd clang libclang-rt-14-dev libglpk-dev
-openmpi-bin libopenmpi-dev mpich libmpich-dev python3-dev python3-venv python3-pip chromium fonts-dejavu-core"
+openmpi-bin libopenmpi-dev mpich libmpich-dev python3-venv chromium fonts-dejavu-core"
 fedora="gcc gcc-c++ tomlplusplus-devel make pkgconf-pkg-config nng-devel mbedtls-devel libev-devel libsodium-devel protobuf-c-devel protobuf-c-compiler
 protobuf-compiler hwloc-devel systemd-devel jansson-devel libyaml-devel uthash-devel xxhash-devel libzstd-devel pmix-devel
 libcmocka-devel python3-pytest iproute procps-ng clang compiler-rt glpk-devel openmpi-devel mpich-devel"
