@@ -191,6 +191,29 @@ def test_a_node_that_stops_answering_is_lost(gang):
     assert "nothing was heard of it for 2 s" in gang.read(f"job-{job}/0.stderr")
 
 
+def test_a_lost_root_leaves_nothing_on_the_others(gang):
+    """The task starts again elsewhere; what it had on the other nodes ends, also what had detached itself."""
+    (gang.work / "linger.sh").write_text(LINGER.format("linger"))
+    (gang.work / "detached.sh").write_text(DETACH.format("detached"))
+    job = start(gang, f"test $HQ_INSTANCE_ID = 0 || exit 0\n{REXEC} n1 bash detached.sh </dev/null\n{REXEC} n1 bash linger.sh </dev/null")
+    linger, detached = pids_of(gang, "linger", "detached")
+    gang.nodes[0].kill()
+    gone([linger])  # its link tells
+    gone([detached], timeout=6.0)  # hqd tells, when it has missed the root for 2 s
+    gang.start_worker("--hostname=n3", name="n3")
+    gang.wait_job(job)
+    assert gang.task(job)["state"] == "finished"
+
+
+def test_a_node_that_is_stopped_in_order(gang):
+    job = start(gang, f"{REXEC} n2 'touch there; sleep 1000' </dev/null; echo $?")
+    wait_until((gang.work / "there").exists, "the remote command")
+    gang.hq("worker", "stop", 3)
+    gang.wait_job(job)
+    assert gang.nodes[2].wait() == 0
+    assert gang.read(f"job-{job}/0.stdout") == "255\n"
+
+
 def test_hqd_may_be_away(gang):
     """A gang goes on while hqd is killed and started again; its nodes are still its nodes."""
     job = start(gang, f"touch here; until test -e go; do sleep 0.02; done; {REXEC} n1 echo one </dev/null; "
