@@ -324,6 +324,7 @@ shown_only_when_used(void **state)
         hq_table_rowz(&t, "Pin", "none");
         desc_row_ranks(&t, &d);
         hq_table_print(&t, &out);
+        hq_table_fini(&t);
         if (has_ranks) {
             assert_non_null(strstr(out.buf.ptr, "| Ranks | "));
             assert_non_null(strstr(out.buf.ptr, cases[i].cell));
