@@ -143,6 +143,36 @@ worker_unbook(struct core *core, struct worker *w, struct cls *cls, uint32_t var
     worker_dirty(core, w);
 }
 
+static bool
+is_overbooked(const struct worker *w, const struct cls_variant *v)
+{
+    for (uint32_t i = 0; i < v->need_count; i++) {
+        if (v->needs[i].res < w->res_count && w->free[v->needs[i].res] < 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* The worker has started something else in the place of tasks that we took for placed: they wait there still. */
+static void
+demote(struct core *core, struct worker *w, const struct worker_use *started)
+{
+    for (uint32_t i = 0; i < w->use_count; i++) {
+        struct worker_use *use = &w->uses[i];
+        const struct cls_variant *v = &use->cls->variants[use->variant];
+        uint32_t n = 0;
+        while (use != started && use->placed > use->running && is_overbooked(w, v)) {
+            fit_book(v, w->free, w->total, w->res_count, -1);
+            use->placed--;
+            n++;
+        }
+        if (n > 0) {
+            queue_more(core, use, n);
+        }
+    }
+}
+
 void
 worker_start(struct core *core, struct worker *w, struct cls *cls, uint32_t variant, uint32_t n)
 {
@@ -155,6 +185,10 @@ worker_start(struct core *core, struct worker *w, struct cls *cls, uint32_t vari
         fit_book(&cls->variants[variant], w->free, w->total, w->res_count, more);
         use->placed += more;
         queue_less(core, use, more);
+        if (is_overbooked(w, &cls->variants[variant])) {
+            demote(core, w, use);
+            promote(core, w); /* something smaller may fit instead */
+        }
     }
 }
 

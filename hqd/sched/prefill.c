@@ -276,13 +276,16 @@ steal(struct pass *p)
     }
 }
 
-/* A multi-node task waits for these workers to run empty. */
+/* These workers are to run empty. */
 static void
 retract_reserved(struct pass *p)
 {
     for (size_t i = 0; i < p->core->worker_count; i++) {
         struct worker *w = p->core->workers[i];
-        for (uint32_t k = 0; w->is_reserved && !w->is_retracting && k < w->use_count; k++) {
+        if (!w->is_reserved || w->is_retracting) {
+            continue;
+        }
+        for (uint32_t k = 0; k < w->use_count; k++) {
             if (w->uses[k].queued > 0) {
                 retract_tail(p, w, w->uses[k].cls, w->uses[k].queued);
             }

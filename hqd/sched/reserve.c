@@ -40,6 +40,14 @@ reserve_note_progress(struct cls *cls, hq_ms now_ms)
     cls->waiting_from_ms = now_ms;
 }
 
+static void
+wake_at(struct core *core, hq_ms at_ms)
+{
+    if (core->reserve_at_ms == 0 || at_ms < core->reserve_at_ms) {
+        core->reserve_at_ms = at_ms;
+    }
+}
+
 bool
 reserve_begin(struct core *core, hq_ms now_ms)
 {
@@ -50,8 +58,8 @@ reserve_begin(struct core *core, hq_ms now_ms)
         cls->waiting_from_ms = cls->waiting_from_ms == 0 ? now_ms : cls->waiting_from_ms;
         any = any || reserve_is_wanted(cls, now_ms);
         hq_ms due_ms = cls->waiting_from_ms + RESERVE_AFTER_MS + 1;
-        if (due_ms > now_ms && (core->reserve_at_ms == 0 || due_ms < core->reserve_at_ms)) {
-            core->reserve_at_ms = due_ms;
+        if (due_ms > now_ms) {
+            wake_at(core, due_ms);
         }
     }
     for (size_t i = 0; core->has_reservation && i < core->worker_count; i++) {
@@ -109,7 +117,11 @@ nearness(const struct pass *p, const struct worker *w, const struct cls *cls)
     hq_ms now_ms = p->ctx->now->mono_ms;
     hq_ms runs_ms = mean_ms(w);
     double best = -1;
-    bool is_late = now_ms - cls->waiting_from_ms > HQ_MAX((hq_ms)RESERVE_AFTER_MS, RESERVE_TASKS * runs_ms);
+    hq_ms late_ms = cls->waiting_from_ms + HQ_MAX((hq_ms)RESERVE_AFTER_MS, RESERVE_TASKS * runs_ms) + 1;
+    bool is_late = now_ms >= late_ms;
+    if (!is_late && is_overdue(cls, now_ms)) {
+        wake_at(p->core, late_ms);
+    }
     for (uint32_t v = 0; v < cls->variant_count; v++) {
         const struct cls_variant *k = &cls->variants[v];
         bool is_due = is_late || (wants_all(cls) && cls->queued == 0);
