@@ -112,7 +112,7 @@ try_seed(const struct conf *conf, enum mix_family family, uint64_t seed, struct 
     bool is_levels = family == MIX_LEVELS;
     double best = 0;
     mix_make(&m, family, seed);
-    bool is_exact = mix_solve_exact(&m, 0, is_levels, conf->limit_ms, &best);
+    bool is_exact = mix_solve_exact(&m, 0, is_levels, family == MIX_LARGE ? 4 * conf->limit_ms : conf->limit_ms, &best);
     if (best <= 1e-9) {
         row->skipped++;
         return;
