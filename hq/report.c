@@ -22,7 +22,7 @@ report_fini(struct report *r)
         for (size_t k = 0; k < r->kinds[i].pool_count; k++) {
             curve_fini(&r->kinds[i].pools[k].used);
         }
-        steps_fini(&r->kinds[i].running);
+        stairs_fini(&r->kinds[i].running);
     }
     for (size_t i = 0; i < r->class_count; i++) {
         spread_fini(&r->classes[i].finished);
@@ -31,7 +31,7 @@ report_fini(struct report *r)
     for (size_t i = 0; i < r->job_count; i++) {
         report_submits_fini(&r->jobs[i]);
     }
-    steps_fini(&r->queued);
+    stairs_fini(&r->queued);
     report_parts_free(r->parts);
     hq_map_fini(&r->worker_ix);
     hq_map_fini(&r->job_ix);
@@ -101,9 +101,9 @@ add_allocation(struct report *r, const Hq__AllocationEvent *a, hq_wall_ms at_ms,
 
     if (is_queued && hq_map_find(&r->allocations, key) == NULL) {
         hq_map_set(&r->allocations, key, a->worker_count);
-        steps_add(&r->queued, &r->grid, at_ms, (double)a->worker_count);
+        stairs_add(&r->queued, &r->grid, at_ms, (double)a->worker_count);
     } else if (!is_queued && hq_map_find(&r->allocations, key) != NULL) {
-        steps_add(&r->queued, &r->grid, at_ms, -(double)hq_map_get(&r->allocations, key, 0));
+        stairs_add(&r->queued, &r->grid, at_ms, -(double)hq_map_get(&r->allocations, key, 0));
         (void)hq_map_del(&r->allocations, key);
     }
 }

@@ -35,7 +35,7 @@ struct report_kind {
     char *text; /* "cpus:8, mem:15936.2" */
     struct report_pool *pools;
     size_t pool_count;
-    struct steps running;
+    struct stairs running;
 };
 struct report_worker {
     uint32_t id;
@@ -90,7 +90,7 @@ struct report {
     hq_ms end_ms;
     struct grid grid;
     struct hq_str server_uid;
-    struct steps queued;
+    struct stairs queued;
     struct report_kind *kinds;
     size_t kind_count, kind_cap;
     struct report_worker *workers;

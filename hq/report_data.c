@@ -40,13 +40,13 @@ void
 report_data_curves(const struct report *r, struct hq_buf *out)
 {
     hq_buf_cstr(out, "const queued_workers = ");
-    steps_print(&r->queued, &r->grid, out);
+    stairs_print(&r->queued, &r->grid, out);
     hq_buf_cstr(out, ";\nconst running_workers = [");
     for (size_t i = 0; i < r->kind_count; i++) {
         hq_buf_cstr(out, i == 0 ? "{\"name\":" : ",\n{\"name\":");
         quotef(out, "Running workers ", r->kinds[i].text);
         hq_buf_cstr(out, ",\"points\":");
-        steps_print(&r->kinds[i].running, &r->grid, out);
+        stairs_print(&r->kinds[i].running, &r->grid, out);
         hq_buf_byte(out, '}');
     }
     hq_buf_cstr(out, "];\nconst utilization = [");

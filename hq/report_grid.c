@@ -123,15 +123,15 @@ curve_print(const struct curve *c, const struct grid *g, struct hq_buf *out)
 /* ---- a counter */
 
 void
-steps_fini(struct steps *s)
+stairs_fini(struct stairs *s)
 {
     free(s->at_ms);
     free(s->value);
-    *s = (struct steps){0};
+    *s = (struct stairs){0};
 }
 
 void
-steps_add(struct steps *s, const struct grid *g, hq_wall_ms at_ms, double change)
+stairs_add(struct stairs *s, const struct grid *g, hq_wall_ms at_ms, double change)
 {
     if (at_ms > g->until_ms) {
         return;
@@ -148,7 +148,7 @@ steps_add(struct steps *s, const struct grid *g, hq_wall_ms at_ms, double change
 }
 
 void
-steps_print(const struct steps *s, const struct grid *g, struct hq_buf *out)
+stairs_print(const struct stairs *s, const struct grid *g, struct hq_buf *out)
 {
     hq_buf_byte(out, '[');
     for (size_t i = 0; i < s->count; i++) {

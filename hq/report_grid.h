@@ -39,7 +39,7 @@ void curve_add(struct curve *c, const struct grid *g, hq_wall_ms from_ms, hq_wal
 void curve_print(const struct curve *c, const struct grid *g, struct hq_buf *out);
 
 /* ---- a counter */
-struct steps {
+struct stairs {
     hq_wall_ms *at_ms;
     double *value;
     size_t count;
@@ -47,10 +47,10 @@ struct steps {
     size_t value_cap;
     double now;
 };
-void steps_fini(struct steps *s);
+void stairs_fini(struct stairs *s);
 /* In the order of time. Before the grid: only the value to begin with; behind it: nothing. */
-void steps_add(struct steps *s, const struct grid *g, hq_wall_ms at_ms, double change);
-void steps_print(const struct steps *s, const struct grid *g, struct hq_buf *out);
+void stairs_add(struct stairs *s, const struct grid *g, hq_wall_ms at_ms, double change);
+void stairs_print(const struct stairs *s, const struct grid *g, struct hq_buf *out);
 
 /* ---- spread */
 struct spread {

@@ -88,7 +88,7 @@ report_add_worker(struct report *r, const Hq__WorkerConnected *c, hq_wall_ms at_
     hq_arena_grow(&r->arena, &r->workers, &r->worker_cap, r->worker_count + 1, sizeof(*r->workers));
     r->workers[r->worker_count++] = w;
     hq_map_set(&r->worker_ix, c->worker, r->worker_count);
-    steps_add(&r->kinds[w.kind_ix].running, &r->grid, at_ms, 1.0);
+    stairs_add(&r->kinds[w.kind_ix].running, &r->grid, at_ms, 1.0);
 }
 
 void
@@ -97,7 +97,7 @@ report_end_worker(struct report *r, struct report_worker *w, hq_wall_ms at_ms, c
     if (w != NULL && w->end == NULL) {
         w->until_ms = at_ms;
         w->end = why;
-        steps_add(&r->kinds[w->kind_ix].running, &r->grid, at_ms, -1.0);
+        stairs_add(&r->kinds[w->kind_ix].running, &r->grid, at_ms, -1.0);
     }
 }
 

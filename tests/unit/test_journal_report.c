@@ -99,19 +99,19 @@ test_steps(void **state)
 {
     (void)state;
     struct grid g = grid_make(T0, T0 + 1000);
-    struct steps s = {0};
+    struct stairs s = {0};
     HQ_AUTO(hq_buf_fini) struct hq_buf got = HQ_BUF_INIT;
-    steps_print(&s, &g, &got);
+    stairs_print(&s, &g, &got);
     assert_string_equal(got.ptr, "[]");
     hq_buf_clear(&got);
-    steps_add(&s, &g, T0 - 500, 2.0); /* before: what it begins with */
-    steps_add(&s, &g, T0 + 10, 1.0);
-    steps_add(&s, &g, T0 + 10, 1.0);
-    steps_add(&s, &g, T0 + 500, -4.0);
-    steps_add(&s, &g, T0 + 1001, 9.0); /* behind */
-    steps_print(&s, &g, &got);
+    stairs_add(&s, &g, T0 - 500, 2.0); /* before: what it begins with */
+    stairs_add(&s, &g, T0 + 10, 1.0);
+    stairs_add(&s, &g, T0 + 10, 1.0);
+    stairs_add(&s, &g, T0 + 500, -4.0);
+    stairs_add(&s, &g, T0 + 1001, 9.0); /* behind */
+    stairs_print(&s, &g, &got);
     assert_string_equal(got.ptr, "[[0.0,2.0],[0.01,4.0],[0.5,0.0],[1.0,0.0]]");
-    steps_fini(&s);
+    stairs_fini(&s);
 }
 
 static void
@@ -391,7 +391,7 @@ test_filter(void **state)
     curve_print(&f.r.kinds[0].pools[0].used, &f.r.grid, &got);
     assert_string_equal(got.ptr, "[[0.0,0.75],[0.05,0.25],[0.2,0.25]]");
     hq_buf_clear(&got);
-    steps_print(&f.r.kinds[0].running, &f.r.grid, &got);
+    stairs_print(&f.r.kinds[0].running, &f.r.grid, &got);
     assert_string_equal(got.ptr, "[[0.0,2.0],[0.2,2.0]]");
     report_fini(&f.r);
     tell(&f, 5000, -1); /* behind everything */
