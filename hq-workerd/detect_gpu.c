@@ -136,6 +136,23 @@ computes(const struct hwloc_pcidev_attr_s *pci)
     return pci->class_id == PCI_CLASS_3D || pci->class_id == PCI_CLASS_DISPLAY || pci->class_id == PCI_CLASS_ACCELERATOR;
 }
 
+/* A look at devices takes tens of milliseconds; where no such driver is loaded there is nothing to see. */
+static bool
+may_have_devices(const struct gpu_family *family)
+{
+    char path[64];
+    hwloc_topology_t topology;
+
+    (void)snprintf(path, sizeof path, "/sys/bus/pci/drivers/%s", family->driver);
+    if (access(path, F_OK) == 0 || hwloc_topology_init(&topology) < 0) {
+        return true;
+    }
+    (void)hwloc_topology_set_all_types_filter(topology, HWLOC_TYPE_FILTER_KEEP_NONE);
+    bool is_elsewhere = hwloc_topology_load(topology) == 0 && hwloc_topology_is_thissystem(topology) == 0;
+    hwloc_topology_destroy(topology);
+    return is_elsewhere;
+}
+
 static uint32_t
 count_by_class(const struct gpu_family *family)
 {
@@ -143,7 +160,7 @@ count_by_class(const struct gpu_family *family)
     hwloc_obj_t device = NULL;
     uint32_t count = 0;
 
-    if (hwloc_topology_init(&topology) < 0) {
+    if (!may_have_devices(family) || hwloc_topology_init(&topology) < 0) {
         return 0;
     }
     (void)hwloc_topology_set_type_filter(topology, HWLOC_OBJ_PCI_DEVICE, HWLOC_TYPE_FILTER_KEEP_ALL);
