@@ -225,6 +225,22 @@ def test_bad_worker_options(server):
     assert server.workers() == {}
 
 
+def memory_limits():
+    """Of the control groups that this process is in, from its own up; at least one number."""
+    yield 1 << 62
+    for line in pathlib.Path("/proc/self/cgroup").read_text().splitlines():
+        _, controllers, path = line.split(":", 2)
+        if controllers and "memory" not in controllers.split(","):
+            continue
+        top = pathlib.Path("/sys/fs/cgroup/memory" if controllers else "/sys/fs/cgroup")
+        place = top / path.lstrip("/")
+        for group in (place, *place.parents):
+            limit = group / ("memory.limit_in_bytes" if controllers else "memory.max")
+            text = limit.read_text().strip() if limit.exists() else ""
+            if text.isdigit():
+                yield int(text)
+
+
 def test_detection(world):
     shown = world.hq("worker", "hwdetect").out
     assert shown.startswith("Summary:\ncpus: ") and "\nFull Description:\ncpus: " in shown
@@ -235,7 +251,7 @@ def test_detection(world):
     assert count == len(os.sched_getaffinity(0))
     if not any(name.startswith("SLURM_") for name in os.environ):
         (mem,) = [pool for pool in resources if pool["name"] == "mem"]
-        bytes_total = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGESIZE")
+        bytes_total = min(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGESIZE"), *memory_limits())
         assert mem["size"] == bytes_total * 10000 // 2**20
 
 
