@@ -116,6 +116,16 @@ def test_nodes_without_enough_cpus(nodes, say):
     assert nodes.wait_job(job)["finished"] == 1
 
 
+def test_other_resources_of_nodes(nodes):
+    """Each node must have them; they are no variables, and the root runs the task once."""
+    job = nodes.submit("--nodes=2", "--resource=tools=2", "sh", "-c", "env | grep -c HQ_RESOURCE; cat $HQ_NODE_FILE")
+    assert "tools" in nodes.hq("job", "info", job).out
+    for i, amount in ((4, 1), (5, 2), (6, 3)):
+        nodes.start_worker(f"--hostname=n{i}", f"--resource=tools=sum({amount})", name=f"n{i}")
+    assert nodes.wait_job(job)["finished"] == 1
+    assert nodes.read(f"job-{job}/0.stdout").splitlines() == ["0", "n5", "n6"]
+
+
 # ---- ranks
 def test_one_node(cluster, say):
     job = cluster.submit("--wait", "--mpi", "--ranks=2", say)
