@@ -1,6 +1,7 @@
 /* host_launch.c - the ranks of this node are started, each with what it needs to find the others. */
 #include "hq-workerd/stepd/host_impl.h"
 
+#include <signal.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -95,6 +96,17 @@ judge_end(struct host *h, uint32_t local, struct rank_end end)
     }
 }
 
+/* While all are told to end, ends are of our making. But when the reason is only the echo of another end, that one is still
+ * sought: peers notice the closed connections of a process before it has quite ended. */
+static bool
+is_own_doing(const struct host *h, uint32_t local, struct rank_end end)
+{
+    if (!h->is_ending || h->local[local].is_own_end) {
+        return true;
+    }
+    return h->first.is_set && h->first.is_echo && !h->is_killed && end.signal != SIGTERM;
+}
+
 static void
 on_rank_end(void *ctx, uint32_t local, struct rank_end end)
 {
@@ -104,7 +116,7 @@ on_rank_end(void *ctx, uint32_t local, struct rank_end end)
         pmix_host_drain(h->pmix); /* what it said before it ended */
     }
     h->local[local].has_ended = true;
-    if (!h->is_ending || h->local[local].is_own_end) {
+    if (is_own_doing(h, local, end)) {
         judge_end(h, local, end);
     }
     host_look(h);
