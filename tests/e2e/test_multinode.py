@@ -9,6 +9,7 @@ import shutil
 import signal
 import socket
 import struct
+import subprocess
 
 import pytest
 
@@ -229,6 +230,22 @@ def test_hqd_may_be_away(gang):
     assert gang.read(f"job-{job}/0.stdout") == "one\ntwo\n"
     assert gang.task(job)["state"] == "finished"
     assert run(gang, f"{REXEC} n2 echo again </dev/null") == "again\n"
+
+
+def test_nodes_of_a_task_do_not_rest_while_hqd_is_away(server):
+    """Nothing runs on n1, but its task does: the idle timeout, after which a worker gives hqd up, does not count."""
+    nodes = [server.start_worker(f"--hostname=n{i}", "--idle-timeout=1s", name=f"n{i}", wait=False) for i in range(2)]
+    (server.work / "task.sh").write_text(f"touch here; until test -e back; do sleep 0.02; done; {REXEC} n1 echo one </dev/null")
+    job = server.submit("--nodes=2", "bash", "task.sh")
+    wait_until((server.work / "here").exists, "the task")
+    server.server.kill()
+    with pytest.raises(subprocess.TimeoutExpired):
+        nodes[1].process.wait(5)  # grace of 2 s and the timeout are over by then
+    server.server = server.start_server()
+    wait_until(lambda: len(server.running_workers()) == 2, "the workers to come back")
+    (server.work / "back").touch()
+    server.wait_job(job)
+    assert server.read(f"job-{job}/0.stdout") == "one\n"
 
 
 def test_one_task_after_the_other_leaves_nothing(gang):
