@@ -7,6 +7,8 @@
 #include "hqd/sched/fit.h"
 
 #define HORIZON_MS 50       /* of work at the measured rate: several round trips and a commit */
+#define HORIZON_FAR_MS 200  /* while there is plenty: fewer, larger turns */
+#define PLENTY 4            /* times the far depth: what is left for each worker then */
 #define RATE_WINDOW_MS 20   /* a rate is taken over at least this long */
 #define SHORT_TASK_MS 1000  /* tasks up to here: one waits for each slot */
 #define FIRST_DEPTH_MAX 40u /* before anything was measured */
@@ -28,7 +30,7 @@ update_rate(struct worker_use *use, hq_ms now_ms)
 }
 
 uint32_t
-prefill_depth(struct worker_use *use, const struct worker *w, hq_ms now_ms)
+prefill_depth(struct worker_use *use, const struct worker *w, uint64_t share, hq_ms now_ms)
 {
     uint64_t slots = (uint64_t)use->placed + use->planned;
     if (use->mean_ms_x16 < 0) {
@@ -41,6 +43,8 @@ prefill_depth(struct worker_use *use, const struct worker *w, hq_ms now_ms)
     /* Until a first window is over, count what has ended in it as if it were all. */
     uint64_t rate_x1000 = use->rate_x1000 != 0 ? use->rate_x1000 : use->ended_count * 1000000u / RATE_WINDOW_MS;
     uint64_t depth = per_slot + rate_x1000 * horizon_ms / 1000000u;
+    uint64_t far = per_slot + rate_x1000 * HORIZON_FAR_MS / 1000000u;
+    depth = HQ_MAX(depth, HQ_MIN(far, share / PLENTY)); /* near the end of a class queues get short: its tail stays short */
     return (uint32_t)HQ_MIN(depth, (uint64_t)PREFILL_DEPTH_MAX);
 }
 
@@ -62,12 +66,12 @@ static void
 plan_use(struct pass *p, struct worker *w, struct worker_use *use)
 {
     struct cls *cls = use->cls;
-    uint32_t depth = prefill_depth(use, w, p->ctx->now->mono_ms);
+    uint64_t sharers = HQ_MAX(cls->worker_count + cls->planned_workers, 1u);
+    uint64_t share = (cls->left + sharers - 1) / sharers;
+    uint32_t depth = prefill_depth(use, w, share, p->ctx->now->mono_ms);
     if (use->queued > depth / 2) {
         return; /* few large refills instead of many small ones */
     }
-    uint64_t sharers = HQ_MAX(cls->worker_count + cls->planned_workers, 1u);
-    uint64_t share = (cls->left + sharers - 1) / sharers;
     uint64_t n = HQ_MIN(HQ_MIN((uint64_t)(depth - use->queued), share), cls->left);
     use->planned_ahead = (uint32_t)n;
     cls->left -= n;

@@ -13,8 +13,8 @@
 
 #define PREFILL_DEPTH_MAX 4096u
 
-/* Queue-ahead that the use should have now. */
-uint32_t prefill_depth(struct worker_use *use, const struct worker *w, hq_ms now_ms);
+/* Queue-ahead that the use should have now; share: tasks left for each worker that has the class. */
+uint32_t prefill_depth(struct worker_use *use, const struct worker *w, uint64_t share, hq_ms now_ms);
 /* Fills use->planned_ahead of the workers looked at. */
 void prefill_plan(struct pass *p);
 /* Asks back what a higher priority, or a dry worker, needs. After the assignments of the pass. */

@@ -42,23 +42,28 @@ depth_follows_what_was_measured(void **state)
         uint64_t per_second; /* tasks that ended */
         uint32_t round_trip_us;
         uint32_t want;
+        uint64_t share; /* left for each worker */
     } cases[] = {
-        {4, -1, 0, 0, 4},    /* nothing known: one for each slot ... */
-        {400, -1, 0, 0, 40}, /* ... up to 40 */
-        {4, 60000, 0, 0, 1}, /* long ones: one */
-        {64, 10000, 6, 0, 7},
-        {64, 1000, 64, 0, 64 + 3}, /* up to a second: one for each slot, and 50 ms of work */
-        {64, 100, 640, 0, 64 + 32},
-        {64, 0, 16000, 0, 64 + 800},
-        {64, 0, 16000, 100000, 4096}, /* a far worker: four round trips, bounded */
-        {1, 0, 1000000, 0, 4096},
+        {4, -1, 0, 0, 4, 0},    /* nothing known: one for each slot ... */
+        {400, -1, 0, 0, 40, 0}, /* ... up to 40 */
+        {4, 60000, 0, 0, 1, 0}, /* long ones: one */
+        {64, 10000, 6, 0, 7, 0},
+        {64, 1000, 64, 0, 64 + 3, 0}, /* up to a second: one for each slot, and 50 ms of work */
+        {64, 100, 640, 0, 64 + 32, 0},
+        {64, 0, 16000, 0, 64 + 800, 0},
+        {64, 0, 16000, 100000, 4096, 0}, /* a far worker: four round trips, bounded */
+        {1, 0, 1000000, 0, 4096, 0},
+        {64, 100, 640, 0, 64 + 32, 300},    /* the end of the class is near */
+        {64, 100, 640, 0, 100, 400},        /* a quarter of what is left ... */
+        {64, 100, 640, 0, 64 + 128, 10000}, /* ... up to 200 ms */
+        {64, 10000, 6, 0, 7 + 1, 10000},
     };
     for (size_t i = 0; i < HQ_ARRAY_LEN(cases); i++) {
         struct worker w = {.round_trip_us = cases[i].round_trip_us};
         struct worker_use use = {.placed = cases[i].placed,
                                  .mean_ms_x16 = cases[i].mean_ms < 0 ? -1 : cases[i].mean_ms * 16};
         use.rate_x1000 = cases[i].per_second * 1000;
-        uint32_t got = prefill_depth(&use, &w, 5000);
+        uint32_t got = prefill_depth(&use, &w, cases[i].share, 5000);
         if (got != cases[i].want) {
             fail_msg("case %zu: %u instead of %u", i, got, cases[i].want);
         }
@@ -71,13 +76,13 @@ rate_is_taken_over_time(void **state)
     (void)state;
     struct worker w = {0};
     struct worker_use use = {.placed = 10, .mean_ms_x16 = 0, .ended_count = 500, .rate_from_ms = 1000};
-    (void)prefill_depth(&use, &w, 1010);
+    (void)prefill_depth(&use, &w, 0, 1010);
     assert_int_equal(use.rate_x1000, 0); /* too soon to tell */
-    (void)prefill_depth(&use, &w, 1050);
+    (void)prefill_depth(&use, &w, 0, 1050);
     assert_int_equal(use.rate_x1000, 10000000); /* 500 in 50 ms */
     assert_int_equal(use.ended_count, 0);
     use.ended_count = 100;
-    (void)prefill_depth(&use, &w, 1100);
+    (void)prefill_depth(&use, &w, 0, 1100);
     assert_int_equal(use.rate_x1000, 6000000); /* half way to 2,000 a second */
 }
 
