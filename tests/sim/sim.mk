@@ -14,6 +14,7 @@ sim: $(BUILD)/sim/sim $(BUILD)/sim/quality $(BUILD)/sim/cluster ## run the simul
 	$< --seed 1 --workers 2000 --steps $(SIM_STEPS)
 	$< --elastic
 	$(BUILD)/sim/cluster waiting --seeds $(or $(SEEDS),100)
+	$(BUILD)/sim/cluster graphs --seeds $(or $(SEEDS),200)
 	$(BUILD)/sim/quality --seeds $(QUALITY_SEEDS) --limit 300
 
 # Quality of plans against an exact solver, which only this program links.

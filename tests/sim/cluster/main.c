@@ -3,6 +3,8 @@
  *   cluster waiting|flow|graphs [--seeds N] [--first S]
  */
 #include "common/str.h"
+#include "tests/sim/cluster/flow.h"
+#include "tests/sim/cluster/graphs.h"
 #include "tests/sim/cluster/waiting.h"
 
 #include <stdio.h>
@@ -26,6 +28,13 @@ main(int argc, char **argv)
     }
     if (hq_str_is(what, "waiting")) {
         return waiting_run(first, seeds) == 0 ? 0 : 1;
+    }
+    if (hq_str_is(what, "flow")) {
+        flow_run();
+        return 0;
+    }
+    if (hq_str_is(what, "graphs")) {
+        return graphs_run(first, seeds) == 0 ? 0 : 1;
     }
     (void)fprintf(stderr, "waiting, flow or graphs?\n");
     return 2;
