@@ -137,6 +137,12 @@ def test_no_mpi_program(stepd, mpi):
         assert "it never called MPI_Init" in step.error()
 
 
+def test_garbage_at_the_pmix_server(stepd, mpi):
+    """From a process that is no rank: dropped, and the step goes on."""
+    with Step(stepd, [2], [mpi / "ends", "early-shout", "1"]) as step:
+        assert run(step) == 0, (step.error(), step.texts())
+
+
 def test_missing_program(stepd):
     with Step(stepd, [2, 1], ["/nothing/here", "x"]) as step:
         assert run(step) == 1

@@ -1,10 +1,12 @@
 /* One rank does what it should not; the others wait for it in a barrier. Usage: ends WHAT [RANK] */
 #include <mpi.h>
+#include <netinet/in.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 static bool
@@ -43,6 +45,29 @@ wait_for_ever(void)
     }
 }
 
+/* To the port of the PMIx server, from somebody who is no rank; then all goes on as it should. */
+static void
+shout_at_server(void)
+{
+    const char *uri = getenv("PMIX_SERVER_URI41"), *port = uri == NULL ? NULL : strrchr(uri, ':');
+    struct sockaddr_in to = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    char garbage[4096];
+    unsigned number = 0;
+
+    for (port = port == NULL ? "" : port + 1; *port >= '0' && *port <= '9'; port++) {
+        number = number * 10 + (unsigned)(*port - '0');
+    }
+    to.sin_port = htons((unsigned short)number);
+    memset(garbage, 0xee, sizeof garbage);
+    for (int i = 0; i < 8; i++) {
+        int fd = socket(AF_INET, SOCK_STREAM, 0);
+        if (connect(fd, (const struct sockaddr *)&to, sizeof to) < 0 || write(fd, garbage, sizeof garbage) < 0) {
+            exit(98);
+        }
+        close(fd);
+    }
+}
+
 /* Before MPI_Init. */
 static void
 misbehave_early(const char *what)
@@ -54,6 +79,8 @@ misbehave_early(const char *what)
         exit(0);
     } else if (is(what, "early-exit-5")) {
         exit(5);
+    } else if (is(what, "early-shout")) {
+        shout_at_server();
     } else if (is(what, "early-hang")) {
         wait_for_ever();
     } else if (is(what, "garbage") && fd != NULL) {
