@@ -27,6 +27,7 @@ struct page_out {
     size_t nodes_cap;
     size_t not_found_cap;
     size_t bytes;
+    const struct gang **gangs; /* of the job, by position; NULL = not needed yet */
     uint32_t *shown; /* worker ids in the column */
     size_t shown_count;
     size_t shown_cap;
@@ -64,15 +65,39 @@ note_worker(struct page_out *o, uint32_t id)
     o->shown[o->shown_count++] = id;
 }
 
-static const struct gang *
-gang_of(const struct job *job, uint32_t pos)
+static int
+cmp_gang(const void *pa, const void *pb)
 {
-    for (size_t i = job->gang_count; i > 0; i--) {
-        if (job->gangs[i - 1].pos == pos) {
-            return &job->gangs[i - 1];
+    const struct gang *a = *(const struct gang *const *)pa;
+    const struct gang *b = *(const struct gang *const *)pb;
+    if (a->pos != b->pos) {
+        return a->pos < b->pos ? -1 : 1;
+    }
+    return a < b ? -1 : a > b; /* later runs stand behind earlier ones */
+}
+
+/* The last run of the task on several nodes. Sorted once a page, then found by halving. */
+static const struct gang *
+gang_of(struct page_out *o, uint32_t pos)
+{
+    size_t count = o->job->gang_count;
+    if (o->gangs == NULL) {
+        o->gangs = hq_arena_array(o->arena, count, sizeof(*o->gangs));
+        for (size_t i = 0; i < count; i++) {
+            o->gangs[i] = &o->job->gangs[i];
+        }
+        qsort(o->gangs, count, sizeof(*o->gangs), cmp_gang);
+    }
+    size_t low = 0; /* becomes the first one behind those of `pos` */
+    for (size_t high = count; low < high;) {
+        size_t mid = low + (high - low) / 2;
+        if (o->gangs[mid]->pos <= pos) {
+            low = mid + 1;
+        } else {
+            high = mid;
         }
     }
-    return NULL;
+    return low > 0 && o->gangs[low - 1]->pos == pos ? o->gangs[low - 1] : NULL;
 }
 
 static void
@@ -121,7 +146,7 @@ add_row(struct page_out *o, hq_task_ix id, uint32_t pos, enum task_state state)
         r->errors[r->error_count++] = (struct query_task_error){.task = id, .seq = job_failure_seq(o->job, pos)};
         o->bytes += ERROR_BYTES;
     }
-    const struct gang *gang = has_run && o->job->gang_count > 0 ? gang_of(o->job, pos) : NULL;
+    const struct gang *gang = has_run && o->job->gang_count > 0 ? gang_of(o, pos) : NULL;
     if (gang != NULL) {
         hq_arena_grow(o->arena, &r->nodes, &o->nodes_cap, r->nodes_count + 1, sizeof(*r->nodes));
         r->nodes[r->nodes_count++] =

@@ -133,7 +133,7 @@ struct worker_config {
     hq_ms idle_timeout_ms; /* 0 = the server's, unless is_idle_timeout_set */
     hq_ms time_limit_ms;   /* 0 = none */
     hq_ms overview_ms;     /* 0 = off */
-    hq_ms retract_check_ms;
+    hq_ms retract_check_ms; /* shown only: the worker itself gives back what its life has become too short for */
     uint32_t min_utilization_x10000;
     enum worker_on_lost on_server_lost;
     enum worker_manager manager;
