@@ -1,6 +1,7 @@
 #include "hqd/core/link.h"
 
 #include "common/mem.h"
+#include "hqd/core/command.h"
 #include "hqd/core/orders.h"
 
 #include <stdlib.h>
@@ -66,7 +67,7 @@ give_batch(struct ctx *ctx, struct worker *w, const struct batch *b, uint64_t ha
     struct command *commands = hq_arena_array(arena, n, sizeof(*commands));
     size_t made = 0;
     for (const struct pending *p = b->list.head; p != NULL; p = p->next) {
-        if (orders_command(ctx->core, w, p, arena, &commands[made])) {
+        if (command_make(ctx->core, w, p, arena, &commands[made])) {
             made++;
         }
     }

@@ -34,9 +34,6 @@ void orders_stop(struct core *core, struct worker *w, enum lost_reason reason);
 void orders_wake(struct core *core, struct worker *w);
 /* Takes commands for one answer out of the queue; the batch waits in w->batches for its acknowledgement. */
 struct batch *orders_take(struct worker *w, uint64_t turn_seq);
-/* The command as it leaves now; false: its job or task ended meanwhile, nobody needs it any more. */
-bool orders_command(const struct core *core, const struct worker *w, const struct pending *p, struct hq_arena *arena,
-                    struct command *ret);
 bool orders_has_assign(const struct batch *b);
 /* Newest record that must be on disk before the batch may leave; 0 = none. Assignments wait for the kernel only, so that
  * a start does not wait for the disk. But a job id, or an instance number that a restart made, must be on disk before a
