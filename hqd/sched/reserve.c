@@ -28,10 +28,17 @@ is_overdue(const struct cls *cls, hq_ms now_ms)
     return cls->waiting_from_ms != 0 && now_ms - cls->waiting_from_ms > RESERVE_AFTER_MS;
 }
 
+/* Everything of something, and not for the first time: at first the value decides alone, as it does for all. */
+static bool
+wants_worker(const struct cls *cls, hq_ms now_ms)
+{
+    return cls->queued == 0 && cls->waiting_from_ms != 0 && now_ms > cls->waiting_from_ms && wants_all(cls);
+}
+
 bool
 reserve_is_wanted(const struct cls *cls, hq_ms now_ms)
 {
-    return cls->is_gang || is_overdue(cls, now_ms) || (wants_all(cls) && cls->queued == 0);
+    return cls->is_gang || is_overdue(cls, now_ms) || wants_worker(cls, now_ms);
 }
 
 void
@@ -57,7 +64,8 @@ reserve_begin(struct core *core, hq_ms now_ms)
         struct cls *cls = core->active[i];
         cls->waiting_from_ms = cls->waiting_from_ms == 0 ? now_ms : cls->waiting_from_ms;
         any = any || reserve_is_wanted(cls, now_ms);
-        hq_ms due_ms = cls->waiting_from_ms + RESERVE_AFTER_MS + 1;
+        bool is_soon = now_ms == cls->waiting_from_ms && wants_all(cls);
+        hq_ms due_ms = cls->waiting_from_ms + (is_soon ? 0 : RESERVE_AFTER_MS) + 1;
         if (due_ms > now_ms) {
             wake_at(core, due_ms);
         }
@@ -124,7 +132,7 @@ nearness(const struct pass *p, const struct worker *w, const struct cls *cls)
     }
     for (uint32_t v = 0; v < cls->variant_count; v++) {
         const struct cls_variant *k = &cls->variants[v];
-        bool is_due = is_late || (wants_all(cls) && cls->queued == 0);
+        bool is_due = is_late || wants_worker(cls, now_ms);
         if (!is_due || fit_total(k, w) == 0 || fit_is_blocked(w, cls, v) ||
             !fit_time(k, w, p->ctx->now->wall_ms + runs_ms)) {
             continue;

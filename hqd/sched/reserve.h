@@ -1,6 +1,6 @@
 /* reserve.h - nobody waits for ever: workers kept free for what needs much at once.
  *
- * Purpose    multi-node tasks, tasks that ask for all of something, and every class that was passed over for more than
+ * Purpose    multi-node tasks, tasks that ask for all of something (from their second pass on), and every class that was passed over for more than
  *            RESERVE_AFTER_MS and ten times the mean task of a worker get a reservation, one at a time per group: what is
  *            queued ahead there is taken back, nothing of the same or a lower priority starts there. It begins at the
  *            latest when the longest task that runs there has ended.
