@@ -25,11 +25,11 @@ cluster_at(struct cluster *c, int64_t at_us, struct event *e)
 
 /* ---- what hqd wants done */
 static void
-add_order(struct answer_message *m, bool is_retract, uint32_t job, uint32_t instance, const struct hq_ranges *ids)
+add_order(struct answer_message *m, struct order of, const struct hq_ranges *ids)
 {
     hq_xgrow(&m->orders, &m->order_cap, m->order_count + 1, sizeof(*m->orders));
     struct order *o = &m->orders[m->order_count++];
-    *o = (struct order){.is_retract = is_retract, .job = job, .instance = instance};
+    *o = of;
     for (size_t i = 0; i < ids->count; i++) {
         hq_ranges_add(&o->ids, ids->v[i].first, ids->v[i].count, ids->v[i].step);
     }
@@ -45,9 +45,11 @@ send_answer(struct cluster *c, const struct turn_answer *t)
     for (size_t i = 0; i < t->command_count; i++) {
         const struct command *k = &t->commands[i];
         if (k->kind == COMMAND_ASSIGN) {
-            add_order(m, false, k->u.assign.job.v, k->u.assign.instance, &k->u.assign.ids);
+            const struct command_assign *a = &k->u.assign;
+            add_order(m, (struct order){.job = a->job.v, .instance = a->instance, .variant = a->variant}, &a->ids);
         } else if (k->kind == COMMAND_RETRACT) {
-            add_order(m, true, k->u.tasks.job.v, k->u.tasks.instance, &k->u.tasks.ids);
+            const struct command_tasks *a = &k->u.tasks;
+            add_order(m, (struct order){.is_retract = true, .job = a->job.v, .instance = a->instance}, &a->ids);
         }
     }
     cluster_at(c, c->now_us + c->half_trip_us, &m->event);
@@ -130,7 +132,8 @@ put_starts(const struct turn_message *m, struct one *ones, struct tasks_started 
         const struct vtask *t = m->starts.v[i];
         if (t->end_us == 0) {
             ret[n++] = (struct tasks_started){
-                .job = {t->job}, .instance = t->instance, .ids = ids_of(&ones[i], t), .times = times_of(&ones[i], t)};
+                .job = {t->job}, .instance = t->instance, .variant = t->variant, .ids = ids_of(&ones[i], t),
+                .times = times_of(&ones[i], t)};
         }
     }
     return n;
@@ -157,13 +160,15 @@ take_turn(struct cluster *c, struct turn_message *m)
     for (size_t i = 0; i < m->ends.count; i++, next++) {
         const struct vtask *t = m->ends.v[i];
         finished[i] = (struct tasks_finished){
-            .job = {t->job}, .instance = t->instance, .ids = ids_of(next, t), .times = times_of(next, t)};
+            .job = {t->job}, .instance = t->instance, .variant = t->variant, .ids = ids_of(next, t),
+            .times = times_of(next, t)};
         note_end(c, t);
     }
     for (size_t i = 0; i < m->returns.count; i++, next++) {
         const struct vtask *t = m->returns.v[i];
         returned[i] = (struct tasks_returned){.job = {t->job},
                                               .instance = t->instance,
+                                              .variant = t->variant,
                                               .ids = ids_of(next, t),
                                               .reason = RETURN_REASON_RETRACTED};
     }
@@ -338,26 +343,35 @@ cluster_add_worker(struct cluster *c, const int64_t *total)
     node_send(c->nodes[c->node_count - 1], false);
 }
 
+static size_t
+put_entries(const struct cluster_job *job, const int64_t *amount, struct hq_request_entry *ret)
+{
+    size_t n = 0;
+    for (uint32_t r = 0; r < CLUSTER_RES && job->nodes == 0; r++) {
+        bool is_all = amount[r] == CLUSTER_ALL;
+        if (amount[r] != 0) {
+            ret[n++] = (struct hq_request_entry){.name = hq_str_from(res_names[r]),
+                                                 .policy = is_all ? HQ_POLICY_ALL : job->policy,
+                                                 .amount = is_all ? 0 : (hq_amount)amount[r]};
+        }
+    }
+    return n;
+}
+
 uint32_t
 cluster_submit(struct cluster *c, const struct cluster_job *job)
 {
     static const struct hq_str args[] = {{.ptr = "true", .len = 4}};
-    struct hq_request_entry e[CLUSTER_RES];
-    struct hq_variant v = {.entries = e, .weight_x10000 = 10000, .n_nodes = job->nodes};
-    for (uint32_t r = 0; r < CLUSTER_RES && job->nodes == 0; r++) {
-        if (job->amount[r] != 0) {
-            bool is_all = job->amount[r] == CLUSTER_ALL;
-            e[v.entry_count++] =
-                (struct hq_request_entry){.name = hq_str_from(res_names[r]),
-                                          .policy = is_all ? HQ_POLICY_ALL : HQ_POLICY_COMPACT,
-                                          .amount = is_all ? 0 : (hq_amount)job->amount[r]};
-        }
-    }
+    struct hq_request_entry e[2][CLUSTER_RES];
+    struct hq_variant v[2] = {{.entries = e[0], .weight_x10000 = 10000, .n_nodes = job->nodes},
+                              {.entries = e[1], .weight_x10000 = 10000}};
+    v[0].entry_count = put_entries(job, job->amount, e[0]);
+    v[1].entry_count = put_entries(job, job->other, e[1]);
     struct task_desc d = {.args = args,
                           .arg_count = 1,
                           .crash_limit = 5,
                           .priority = job->priority,
-                          .request = {.variants = &v, .variant_count = 1}};
+                          .request = {.variants = v, .variant_count = v[1].entry_count > 0 ? 2 : 1}};
     struct submit_part part = {.descs = &d, .desc_count = 1};
     struct input in = {.kind = INPUT_SUBMIT, .from = {.handle = ++c->handle}};
     in.u.submit = (struct input_submit){.name = HQ_STR("j"), .parts = &part, .part_count = 1};

@@ -11,6 +11,7 @@
 #include "common/heap.h"
 #include "common/map.h"
 #include "common/rng.h"
+#include "common/request.h"
 #include "hqd/core/core.h"
 
 #define CLUSTER_RES 2u /* cpus, gpus */
@@ -24,6 +25,8 @@ struct cluster_job { /* tasks 0 .. count-1 */
     int32_t priority;
     uint32_t nodes;               /* multi-node; 0 = not */
     int64_t amount[CLUSTER_RES];  /* CLUSTER_ALL; 0 = not asked for */
+    int64_t other[CLUSTER_RES];   /* a second variant; all 0 = none */
+    enum hq_policy policy;        /* of amount and other; ALL stays ALL */
     int64_t length_us;            /* of each task, or */
     const int64_t *lengths_us;    /* by task */
     const uint32_t *dep_count;    /* graph: of each task, NULL = array */

@@ -5,6 +5,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 
 #define SECOND_US 1000000
 #define ROUND_TRIP_US 1000
@@ -94,9 +95,45 @@ tail(const char *name, uint64_t seeds, int64_t mean_us, uint32_t rounds)
     free(lengths_us);
 }
 
+/* CPU time of the core, the simulated workers and the messages together: what the core takes alone is less. */
+static void
+mixed(void)
+{
+    static struct cluster c;
+    static const struct cluster_job jobs[] = {
+        {.amount = {10000, 2500}, .policy = HQ_POLICY_COMPACT},
+        {.amount = {20000, 5000}, .other = {60000, 0}, .policy = HQ_POLICY_TIGHT},
+        {.amount = {40000, 0}, .policy = HQ_POLICY_FORCE_COMPACT},
+        {.amount = {10000, 15000}, .other = {80000, 0}, .policy = HQ_POLICY_SCATTER},
+        {.amount = {5000, 0}, .policy = HQ_POLICY_COMPACT},
+        {.amount = {30000, 7500}, .policy = HQ_POLICY_FORCE_TIGHT},
+    };
+    cluster_init(&c, ROUND_TRIP_US);
+    for (uint32_t i = 0; i < 64; i++) {
+        cluster_add_worker(&c, (const int64_t[CLUSTER_RES]){128 * 10000, 8 * 10000});
+    }
+    cluster_run(&c, SECOND_US, 0);
+    clock_t begin = clock();
+    uint64_t tasks = 0;
+    for (size_t i = 0; i < HQ_ARRAY_LEN(jobs); i++) {
+        struct cluster_job job = jobs[i];
+        job.count = 200000;
+        job.length_us = 10000;
+        tasks += job.count;
+        (void)cluster_submit(&c, &job);
+    }
+    for (uint32_t id = 1; id <= c.job_count; id++) {
+        cluster_run(&c, END_US, id);
+    }
+    (void)printf("flow_mixed_requests %.0f tasks/s\n", (double)tasks / ((double)(clock() - begin) / CLOCKS_PER_SEC));
+    (void)fflush(stdout);
+    cluster_fini(&c);
+}
+
 void
 flow_run(void)
 {
+    mixed();
     utilisation("flow_utilisation_100ms", 64, 128, 100000, 100);
     utilisation("flow_utilisation_10ms", 64, 128, 10000, 200);
     tail("flow_tail_1ms", 10, 1000, 100);

@@ -23,7 +23,7 @@ node_create(struct cluster *c, uint32_t ix, const int64_t *total)
     memcpy(n->total, total, sizeof(n->total));
     memcpy(n->free, total, sizeof(n->free));
     n->send = (struct event){.kind = EVENT_SEND, .node = n};
-    for (uint32_t i = 0; i < CLUSTER_JOBS_MAX; i++) {
+    for (uint32_t i = 0; i < CLUSTER_LANES; i++) {
         n->lanes[i].tail = &n->lanes[i].head;
     }
     return n;
@@ -41,7 +41,7 @@ free_tasks(struct vtasks *l)
 void
 node_destroy(struct node *n)
 {
-    for (uint32_t i = 0; i < CLUSTER_JOBS_MAX; i++) {
+    for (uint32_t i = 0; i < CLUSTER_LANES; i++) {
         while (n->lanes[i].head != NULL) {
             struct vtask *t = n->lanes[i].head;
             n->lanes[i].head = t->next;
@@ -55,32 +55,39 @@ node_destroy(struct node *n)
 }
 
 /* ---- tasks */
+static const int64_t *
+wants(const struct cluster_job *j, uint32_t variant)
+{
+    return variant == 0 ? j->amount : j->other;
+}
+
 /* Tasks of equal request wait in one lane: that of the first such job. */
 static uint32_t
-lane_of(const struct node *n, uint32_t job)
+lane_of(const struct node *n, uint32_t job, uint32_t variant)
 {
     const struct cluster_job *j = &n->c->jobs[job - 1];
     for (uint32_t i = 0; i < job - 1; i++) {
         const struct cluster_job *other = &n->c->jobs[i];
-        if (other->nodes == j->nodes && memcmp(other->amount, j->amount, sizeof(j->amount)) == 0) {
-            return i;
+        if (other->nodes == j->nodes && memcmp(wants(other, variant), wants(j, variant), sizeof(j->amount)) == 0) {
+            return 2 * i + variant;
         }
     }
-    return job - 1;
+    return 2 * (job - 1) + variant;
 }
 
 static int64_t
-amount_of(const struct node *n, const struct cluster_job *j, uint32_t r)
+amount_of(const struct node *n, const struct vtask *t, uint32_t r)
 {
-    return j->nodes > 0 ? 0 : j->amount[r] == CLUSTER_ALL ? n->total[r] : j->amount[r];
+    const struct cluster_job *j = &n->c->jobs[t->job - 1];
+    int64_t amount = wants(j, t->variant)[r];
+    return j->nodes > 0 ? 0 : amount == CLUSTER_ALL ? n->total[r] : amount;
 }
 
 static bool
-has_room(const struct node *n, const struct cluster_job *j)
+has_room(const struct node *n, const struct vtask *t)
 {
     for (uint32_t r = 0; r < CLUSTER_RES; r++) {
-        int64_t amount = amount_of(n, j, r);
-        if (n->free[r] < amount || (j->amount[r] == CLUSTER_ALL && amount == 0)) {
+        if (n->free[r] < amount_of(n, t, r)) {
             return false;
         }
     }
@@ -95,11 +102,11 @@ node_touch_busy(struct node *n)
 }
 
 static void
-book(struct node *n, const struct cluster_job *j, int64_t sign)
+book(struct node *n, const struct vtask *t, int64_t sign)
 {
     node_touch_busy(n);
     for (uint32_t r = 0; r < CLUSTER_RES; r++) {
-        n->free[r] -= sign * amount_of(n, j, r);
+        n->free[r] -= sign * amount_of(n, t, r);
     }
 }
 
@@ -114,7 +121,7 @@ start_next(struct node *n, uint32_t lane)
         l->tail = &l->head;
     }
     n->waiting--;
-    book(n, j, 1);
+    book(n, t, 1);
     t->start_us = n->c->now_us;
     t->end = (struct event){.kind = EVENT_TASK_END, .node = n};
     vtasks_add(&n->starts, t);
@@ -127,7 +134,7 @@ start_next(struct node *n, uint32_t lane)
 static void
 fill_lane(struct node *n, uint32_t lane)
 {
-    while (n->lanes[lane].head != NULL && has_room(n, &n->c->jobs[lane])) {
+    while (n->lanes[lane].head != NULL && has_room(n, n->lanes[lane].head)) {
         start_next(n, lane);
     }
 }
@@ -135,7 +142,7 @@ fill_lane(struct node *n, uint32_t lane)
 static void
 fill(struct node *n)
 {
-    for (uint32_t i = 0; i < n->c->job_count; i++) {
+    for (uint32_t i = 0; i < 2 * n->c->job_count; i++) {
         fill_lane(n, i);
     }
 }
@@ -144,10 +151,10 @@ void
 node_end_task(struct vtask *t)
 {
     struct node *n = t->end.node;
-    uint32_t lane = lane_of(n, t->job);
+    uint32_t lane = lane_of(n, t->job, t->variant);
     t->end_us = n->c->now_us;
     vtasks_add(&n->ends, t);
-    book(n, &n->c->jobs[lane], -1);
+    book(n, t, -1);
     if (n->lanes[lane].head != NULL) {
         start_next(n, lane); /* the next one of its kind takes its place */
     } else {
@@ -187,13 +194,14 @@ node_send(struct node *n, bool has_waited)
 static void
 queue_tasks(struct node *n, const struct order *o)
 {
-    struct lane *l = &n->lanes[lane_of(n, o->job)];
+    struct lane *l = &n->lanes[lane_of(n, o->job, o->variant)];
     struct hq_ranges_iter it = hq_ranges_iter(&o->ids);
     for (uint32_t id; hq_ranges_next(&it, &id);) {
         struct vtask *t = hq_xalloc(sizeof(*t));
         t->job = o->job;
         t->task = id;
         t->instance = o->instance;
+        t->variant = o->variant;
         *l->tail = t;
         l->tail = &t->next;
         n->waiting++;
@@ -201,9 +209,9 @@ queue_tasks(struct node *n, const struct order *o)
 }
 
 static void
-give_back(struct node *n, const struct order *o)
+give_back(struct node *n, const struct order *o, uint32_t variant)
 {
-    struct lane *l = &n->lanes[lane_of(n, o->job)];
+    struct lane *l = &n->lanes[lane_of(n, o->job, variant)];
     l->tail = &l->head;
     for (struct vtask *t = l->head, *next; t != NULL; t = next) {
         next = t->next;
@@ -226,10 +234,11 @@ node_take(struct node *n, struct answer_message *m)
     n->command_seq = HQ_MAX(n->command_seq, m->command_seq);
     for (size_t i = 0; i < m->order_count; i++) {
         if (m->orders[i].is_retract) {
-            give_back(n, &m->orders[i]);
+            give_back(n, &m->orders[i], 0);
+            give_back(n, &m->orders[i], 1);
         } else {
             queue_tasks(n, &m->orders[i]);
-            fill_lane(n, lane_of(n, m->orders[i].job)); /* in the order of the commands */
+            fill_lane(n, lane_of(n, m->orders[i].job, m->orders[i].variant)); /* in the order of the commands */
         }
     }
     fill(n);

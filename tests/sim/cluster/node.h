@@ -25,9 +25,12 @@ struct vtask {
     uint32_t job;
     uint32_t task;
     uint32_t instance;
+    uint32_t variant;
     int64_t start_us;
     int64_t end_us; /* 0 = runs */
 };
+
+#define CLUSTER_LANES (2 * CLUSTER_JOBS_MAX) /* by job and variant */
 
 struct lane { /* of one request */
     struct vtask *head;
@@ -54,6 +57,7 @@ struct order { /* of tasks: given, or wanted back */
     bool is_retract;
     uint32_t job;
     uint32_t instance;
+    uint32_t variant;
     struct hq_ranges ids;
 };
 
@@ -70,7 +74,7 @@ struct node {
     uint32_t ix;
     int64_t total[CLUSTER_RES];
     int64_t free[CLUSTER_RES];
-    struct lane lanes[CLUSTER_JOBS_MAX];
+    struct lane lanes[CLUSTER_LANES];
     uint64_t waiting;
     double busy; /* cpus (x 10000) x us */
     int64_t busy_at_us;
