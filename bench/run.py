@@ -204,6 +204,17 @@ class Bench:
             row(f"core in the simulator, {workers:,} workers", float(figures[f"core_tasks_{workers}_workers"]), "tasks/s",
                 reach=1000000 if largest else None)
         row("  one scheduling pass, 1,000 workers, 20 classes", float(figures["core_pass_1000x20"]) / 1e6, "ms", reach=1, least=False)
+        for workers in (125, 250, 500):
+            row(f"    of which {workers} changed", float(figures[f"core_pass_changed_{workers}"]) / 1e6, "ms", note="linear in changed workers")
+        for tasks in (5000000, 20000000):
+            row(f"    all changed, {tasks:,} tasks", float(figures[f"core_pass_tasks_{tasks}"]) / 1e6, "ms", note="flat in tasks")
+        flow = dict(re.findall(r"^(\w+) ([\d.e+]+) ", run([self.lab.build / "sim" / "cluster", "flow"]), re.M))
+        row("fractional GPUs, policies and variants mixed, core and simulated workers", float(flow["flow_mixed_requests"]), "tasks/s", reach=300000)
+        row("simulated 64 workers x 128 cores, tasks of 0.1 s, 1 ms round trip", float(flow["flow_utilisation_100ms"]), "of ideal", reach=0.99)
+        row("  tasks of 10 ms", float(flow["flow_utilisation_10ms"]), "of ideal", reach=0.95)
+        for length in ("1ms", "10ms", "100ms", "1s"):
+            row(f"  tail of an array, tasks of {length}, in parts of one queue without latency", float(flow[f"flow_tail_{length}_mean"]), "",
+                note=f"worst of ten {flow[f'flow_tail_{length}_worst']}")
 
     def list(self):
         """Whole processes, less an empty static program."""
