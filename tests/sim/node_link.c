@@ -381,13 +381,18 @@ forget_acked(struct node *n, uint64_t ack)
     struct sent_turn **at = &n->turns;
     while (*at != NULL) {
         struct sent_turn *t = *at;
-        if (t->is_answered && t->seq <= ack) {
-            for (size_t i = 0; i < t->items.count; i++) {
-                const struct item *it = &t->items.v[i];
-                if (it->kind == ITEM_FINISHED || it->kind == ITEM_FAILED) {
-                    check_promised(n->w, it->job, it->task);
-                }
+        if (t->seq > ack) {
+            at = &t->next;
+            continue;
+        }
+        for (size_t i = 0; i < t->items.count; i++) {
+            const struct item *it = &t->items.v[i];
+            if (it->kind == ITEM_FINISHED || it->kind == ITEM_FAILED) {
+                check_promised(n->w, it->job, it->task);
             }
+        }
+        t->items.count = 0; /* never said again, though its own answer may still be on its way */
+        if (t->is_answered) {
             *at = t->next;
             node_free_turn(t);
         } else {
