@@ -14,6 +14,7 @@
 #define HOST_GRACE_MS 400
 #define HOST_INT_GRACE_MS 800 /* after SIGINT: the worker gives us a second */
 #define HOST_SWEEP_MS 1000
+#define HOST_FORGET_MS 1000 /* for libpmix to remove what ranks left behind */
 #define HOST_HELLO_MS 30000
 #define HOST_END_MS 1500
 #define HOST_CLOSED_MS 300 /* a rank that closed its PMI socket is about to end, or is broken */

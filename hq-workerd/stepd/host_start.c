@@ -273,6 +273,9 @@ host_clean(struct host *h)
     }
     ranks_destroy(h->ranks);
     pmi1_host_destroy(h->pmi1);
+    if (h->pmix != NULL) {
+        pmix_host_forget(h->pmix, HOST_FORGET_MS);
+    }
     fence_destroy(h->fences);
     rankmap_fini(&h->map);
     if (h->dir != NULL) {

@@ -265,6 +265,21 @@ pmix_calls_on_lost_thr(size_t id, pmix_status_t status, const pmix_proc_t *sourc
     }
 }
 
+/* Only asked for what libpmix does not do by itself. It refuses to note files that are to be removed where we have none. */
+static pmix_status_t
+on_control_thr(const pmix_proc_t *proc, const pmix_proc_t targets[], size_t target_count, const pmix_info_t info[],
+               size_t info_count, pmix_info_cbfunc_t fn, void *fn_ctx)
+{
+    (void)proc;
+    (void)targets;
+    (void)target_count;
+    (void)info;
+    (void)info_count;
+    (void)fn;
+    (void)fn_ctx;
+    return PMIX_ERR_NOT_SUPPORTED;
+}
+
 pmix_server_module_t
 pmix_calls_module(struct pmix_host *h)
 {
@@ -277,5 +292,6 @@ pmix_calls_module(struct pmix_host *h)
         .fence_nb = on_fence_thr,
         .connect = on_connect_thr,
         .disconnect = on_disconnect_thr,
+        .job_control = on_control_thr,
     };
 }

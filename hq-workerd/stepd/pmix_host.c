@@ -3,7 +3,9 @@
 
 #include <ev.h>
 #include <pmix.h>
+#include <poll.h>
 #include <stdlib.h>
+#include <sys/eventfd.h>
 #include <unistd.h>
 
 #include "common/mem.h"
@@ -171,4 +173,25 @@ void
 pmix_host_drain(struct pmix_host *h)
 {
     (void)hq_bridge_drain(h->bridge);
+}
+
+static void
+on_forgotten_thr(pmix_status_t status, void *fd)
+{
+    uint64_t one = 1;
+
+    (void)status;
+    (void)!write((int)(intptr_t)fd, &one, sizeof one); /* an eventfd takes it */
+}
+
+void
+pmix_host_forget(struct pmix_host *h, int timeout_ms)
+{
+    int fd = eventfd(0, EFD_CLOEXEC); /* stays open: the call may come later than we wait */
+    struct pollfd p = {.fd = fd, .events = POLLIN};
+
+    if (fd >= 0) {
+        PMIx_server_deregister_nspace(h->nspace, on_forgotten_thr, (void *)(intptr_t)fd);
+        (void)poll(&p, 1, timeout_ms);
+    }
 }

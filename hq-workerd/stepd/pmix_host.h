@@ -57,5 +57,7 @@ void pmix_host_env_free(char **env);
 /* `data` of all nodes; copied. */
 void pmix_host_fence_done(struct pmix_host *h, uint64_t token, struct hq_str data);
 void pmix_host_drain(struct pmix_host *h);
+/* All ranks have ended: what they asked to be removed then goes (shared memory of Open MPI). Waits at most timeout_ms. */
+void pmix_host_forget(struct pmix_host *h, int timeout_ms);
 
 #endif

@@ -98,10 +98,10 @@ class Step:
     """ranks: a number for each node."""
 
     def __init__(self, stepd, ranks, argv, *, cpus=(), cpus_per_rank=0, oversubscribe=True, tag=False, wire_up=0,
-                 stdout="", stderr="", env=None, stdin=subprocess.DEVNULL, job=1):
+                 stdout="", stderr="", env=None, stdin=subprocess.DEVNULL):
         self.home = tempfile.TemporaryDirectory(prefix="hq-pump-")
         self.ranks = ranks
-        self.start = dict(cpus=list(cpus), stdout=stdout, stderr=stderr, job=job)
+        self.start = dict(cpus=list(cpus), stdout=stdout, stderr=stderr, job=os.getpid())
         self.mpi = field(3, cpus_per_rank) + field(4, int(oversubscribe)) + field(5, int(tag)) + field(6, wire_up)
         self.selector = selectors.DefaultSelector()
         self.nodes = []
