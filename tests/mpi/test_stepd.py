@@ -240,7 +240,7 @@ def test_output_in_whole_lines(stepd, mpi, ranks):
         total = sum(ranks)
         want = [f"rank {r} line {i} of many" for r in range(total) for i in range(200)] + ["open end"] * total
         assert lines(out) == sorted(want + ["one", "two"])
-        assert out.startswith("one\ntwo\n")
+        assert "one\ntwo\n" in out
         complaints = [line for line in lines(err) if "complains" in line]
         assert complaints == sorted(f"rank {r} complains {i}" for r in range(total) for i in range(200))
     source.wait()
