@@ -148,6 +148,9 @@ link_repeat(struct ctx *ctx, struct worker *w, uint64_t handle, uint64_t turn_se
 void
 link_acked(struct worker *w, uint64_t command_seq)
 {
+    if (command_seq > w->command_seq) {
+        return; /* a late copy from before it registered anew: it never got these */
+    }
     while (w->batches != NULL && w->batches->command_seq <= command_seq) {
         struct batch *b = w->batches;
         w->batches = b->next;

@@ -35,6 +35,7 @@ struct items {
 struct sent_turn { /* until hqd has it on disk */
     struct sent_turn *next;
     uint32_t refs;
+    uint32_t worker; /* as it was called then */
     uint64_t seq;
     uint64_t ack_command_seq;
     struct items items;

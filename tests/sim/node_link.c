@@ -122,7 +122,7 @@ turn_arrives(struct world *w, void *ctx, uint64_t arg)
             i = end;
         }
         g.turn.handle = world_handle(w, &(struct asker){.node = n, .turn_seq = t->seq});
-        g.turn.worker.v = n->worker;
+        g.turn.worker.v = t->worker; /* late copies still name the one they were of */
         g.turn.turn_seq = t->seq;
         g.turn.ack_command_seq = t->ack_command_seq;
         g.turn.started = g.started;
@@ -175,6 +175,7 @@ node_send_turn(struct node *n, enum lost_reason leaving)
     struct sent_turn *t = hq_xalloc(sizeof(*t));
     t->refs = 1;
     t->seq = ++n->turn_seq;
+    t->worker = n->worker;
     t->ack_command_seq = n->command_seq;
     t->leaving = leaving;
     t->items = n->news;
