@@ -129,7 +129,8 @@ values(void **state)
         {"4 4", "0:2 0:2", "1: 1x1 2x1; 2:"},  {"4 4", "0:2 0:2 0:2", "1: 1x1 2x1; 2: 3x1"},
         {"4 4", "0:2 0:3", "1: 2x1; 2: 1x1"},  {"4", "0:3w100 0:2w149", "1: 1x1"},
         {"4", "0:3w100 0:2w151", "1: 2x1"},    {"12", "0:3x4w110 0:*w100", "1: 1x4"},
-        {"12", "0:3x4w100 0:*w110", "1: 2x1"}, {"5 5 5", "0:1 0:1 0:1", "1: 1x1 2x1 3x1; 2:; 3:"},
+        {"12", "0:3x4w100 0:*w110", "1: 2x1"}, {"12", "0:5x4 0:7x4", "1: 1x2 2x2"},
+        {"5 5 5", "0:1 0:1 0:1", "1: 1x1 2x1 3x1; 2:; 3:"},
     };
     for (size_t i = 0; i < HQ_ARRAY_LEN(scenes); i++) {
         play(&scenes[i]);
@@ -372,6 +373,79 @@ blocked_until_something_ends(void **state)
     rig_fini(&r);
 }
 
+/* Starts are told before ends: both are booked for a moment, none for longer. */
+static void
+ends_and_starts_in_one_turn(void **state)
+{
+    (void)state;
+    struct rig r;
+    rig_init(&r);
+    rig_worker(&r, "cpus=4", NULL);
+    rig_turn(&r, 1, "");
+    rig_array(&r, &(struct rig_job){.count = 12});
+    rig_schedule(&r);
+    rig_turn(&r, 1, "start 1@0-3");
+    rig_turn(&r, 1, "finish 1@0-3 start 1@4-7");
+    struct hq_buf dump = HQ_BUF_INIT;
+    query_dump(r.core, true, &dump);
+    assert_non_null(strstr(dump.ptr, "cpus=0/40000"));
+    hq_buf_fini(&dump);
+    rig_clear(&r);
+    rig_expect(&r, "");
+    rig_fini(&r);
+}
+
+static bool
+is_reserved(const struct rig *r)
+{
+    struct hq_arena arena;
+    struct query_worker_list list;
+    hq_arena_init(&arena, 0);
+    query_worker_list(r->core, &(struct query_worker_list_args){.bytes_max = SIZE_MAX}, &arena, &list);
+    bool is = list.workers[0].is_reserved;
+    hq_arena_fini(&arena);
+    return is;
+}
+
+/* A class that was passed over for a minute gets the worker kept; one that asks for everything at once. */
+static void
+passed_over(void **state)
+{
+    (void)state;
+    for (int is_all = 0; is_all < 2; is_all++) {
+        struct rig r;
+        rig_init(&r);
+        rig_worker(&r, "cpus=4", NULL);
+        rig_turn(&r, 1, "");
+        rig_array(&r, &(struct rig_job){.count = 100});
+        rig_schedule(&r);
+        rig_turn(&r, 1, "start 1@0-3");
+        rig_array(&r, &(struct rig_job){.cpus = is_all ? 0 : 3, .request = is_all ? rig_cpus(&r, -1) : NULL});
+        rig_schedule(&r);
+        assert_false(is_reserved(&r));
+        for (int s = 0; s < 60 && !is_all; s++) {
+            rig_wait(&r, 1000);
+            rig_turn(&r, 1, "");
+            rig_schedule(&r);
+            assert_false(is_reserved(&r));
+        }
+        rig_clear(&r);
+        rig_wait(&r, 2);
+        rig_schedule(&r);
+        assert_true(is_reserved(&r));
+        rig_turn(&r, 1, "");
+        rig_schedule(&r);
+        assert_true(rig_saw(&r, "retract job=1"));
+        rig_turn(&r, 1, "return 1@4-7 finish 1@0-3");
+        rig_clear(&r);
+        rig_schedule(&r);
+        assert_true(rig_saw(&r, "tasks-assigned worker=1 job=2"));
+        assert_false(is_reserved(&r));
+        rig_check_replay(&r);
+        rig_fini(&r);
+    }
+}
+
 int
 main(void)
 {
@@ -386,6 +460,8 @@ main(void)
         cmocka_unit_test(multi_node),
         cmocka_unit_test(minimal_utilization),
         cmocka_unit_test(blocked_until_something_ends),
+        cmocka_unit_test(ends_and_starts_in_one_turn),
+        cmocka_unit_test(passed_over),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
