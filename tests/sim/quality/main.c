@@ -11,6 +11,7 @@
 #include <stdlib.h>
 
 #define SEEDS_DEFAULT 100u /* of each family */
+#define LARGE_SEEDS_MIN 30u /* fewer say little about a mean */
 #define LIMIT_MS_DEFAULT 1000
 #define MEAN_PERCENT_MAX 2.0
 #define WORST_PERCENT_MAX 10.0
@@ -186,7 +187,7 @@ run(const struct conf *conf)
                  "|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---|\n");
     for (int f = 0; f < MIX_FAMILIES; f++) {
         struct row row = {0};
-        uint32_t seeds = f == MIX_LARGE ? HQ_MAX(conf->seeds / 10, 1u) : conf->seeds;
+        uint32_t seeds = f == MIX_LARGE ? HQ_MAX(conf->seeds / 10, LARGE_SEEDS_MIN) : conf->seeds;
         for (uint64_t s = 0; (conf->only < 0 || conf->only == f) && s < seeds; s++) {
             try_seed(conf, (enum mix_family)f, conf->first + s, &row);
         }
