@@ -244,8 +244,8 @@ test_foreign_uid(void **state)
     }
     struct world w;
     world_open(&w, 0, NULL);
-    struct child s = child_start(0, "@hq-test-net-foreign", 65534);
-    snprintf(w.ipc_path, sizeof(w.ipc_path), "%s", "@hq-test-net-foreign");
+    snprintf(w.ipc_path, sizeof(w.ipc_path), "@hq-test-net-foreign-%d", (int)getpid()); /* two runs at a time */
+    struct child s = child_start(0, w.ipc_path, 65534);
     struct world_asker ask = {
         .conf = {.ipc_path = w.ipc_path, .role = HQ_ROLE_CLIENT}, .payload = "x", .payload_len = 1};
     world_asker_run(&w, &ask);
