@@ -87,6 +87,18 @@ is_ours_thr(const pmix_proc_t *proc)
     return PMIX_CHECK_NSPACE(proc->nspace, h->nspace) && proc->rank < h->rank_count;
 }
 
+static void
+note_open_thr(uint32_t rank, bool is_open)
+{
+    struct pmix_host *h = the_host(NULL);
+
+    if (h->is_open_thr[rank] != is_open) {
+        h->is_open_thr[rank] = is_open;
+        __atomic_store_n(&h->open_count, is_open ? h->open_count + 1 : h->open_count - 1, __ATOMIC_RELEASE);
+        pmix_host_wake_thr(h);
+    }
+}
+
 static pmix_status_t
 on_connected_thr(const pmix_proc_t *proc, void *object, pmix_info_t info[], size_t info_count, pmix_op_cbfunc_t fn,
                  void *fn_ctx)
@@ -99,6 +111,7 @@ on_connected_thr(const pmix_proc_t *proc, void *object, pmix_info_t info[], size
     if (!is_ours_thr(proc)) {
         return PMIX_ERR_NOT_SUPPORTED;
     }
+    note_open_thr(proc->rank, true);
     call_post_thr(call_new_thr(PMIX_CALL_WIRED, proc));
     return PMIX_OPERATION_SUCCEEDED;
 }
@@ -110,6 +123,7 @@ on_finalized_thr(const pmix_proc_t *proc, void *object, pmix_op_cbfunc_t fn, voi
     (void)fn;
     (void)fn_ctx;
     if (is_ours_thr(proc)) {
+        note_open_thr(proc->rank, false);
         call_post_thr(call_new_thr(PMIX_CALL_FINALIZED, proc));
     }
     return PMIX_OPERATION_SUCCEEDED;
@@ -248,8 +262,9 @@ on_disconnect_thr(const pmix_proc_t procs[], size_t count, const pmix_info_t inf
 
 /* The library noticed that a rank is gone, or has closed its connection, without PMIx_Finalize. */
 void
-pmix_calls_on_lost_thr(size_t id, pmix_status_t status, const pmix_proc_t *source, pmix_info_t info[], size_t info_count,
-                       pmix_info_t results[], size_t result_count, pmix_event_notification_cbfunc_fn_t fn, void *fn_ctx)
+pmix_calls_on_lost_thr(size_t id, pmix_status_t status, const pmix_proc_t *source, pmix_info_t info[],
+                       size_t info_count, pmix_info_t results[], size_t result_count,
+                       pmix_event_notification_cbfunc_fn_t fn, void *fn_ctx)
 {
     (void)id;
     (void)status;
@@ -258,6 +273,7 @@ pmix_calls_on_lost_thr(size_t id, pmix_status_t status, const pmix_proc_t *sourc
     (void)results;
     (void)result_count;
     if (source != NULL && is_ours_thr(source)) {
+        note_open_thr(source->rank, false);
         call_post_thr(call_new_thr(PMIX_CALL_CLOSED, source));
     }
     if (fn != NULL) {

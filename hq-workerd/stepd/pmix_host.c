@@ -1,6 +1,7 @@
 /* pmix_host.c - the server: begin, register, answer. */
 #include "hq-workerd/stepd/pmix_host.h"
 
+#include <errno.h>
 #include <ev.h>
 #include <pmix.h>
 #include <poll.h>
@@ -8,6 +9,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "common/clock.h"
 #include "common/mem.h"
 #include "hq-workerd/stepd/pmix_impl.h"
 #include "hq-workerd/stepd/pmix_info.h"
@@ -65,7 +67,8 @@ server_open(struct pmix_host *h, const struct pmix_host_conf *conf, struct hq_er
         return pmix_info_error(err, "Cannot start the PMIx server", status);
     }
     pmix_status_t code = PMIX_ERR_LOST_CONNECTION;
-    (void)PMIx_Register_event_handler(&code, 1, NULL, 0, pmix_calls_on_lost_thr, NULL, NULL); /* else such a rank is not noticed */
+    (void)PMIx_Register_event_handler(&code, 1, NULL, 0, pmix_calls_on_lost_thr, NULL,
+                                      NULL); /* else such a rank is not noticed */
     return 0;
 }
 
@@ -81,6 +84,8 @@ server_register(struct pmix_host *h, const struct pmix_host_conf *conf, struct h
         first[n] = first[n - 1] + conf->ranks[n - 1];
     }
     h->rank_count = first[conf->node_count - 1] + conf->ranks[conf->node_count - 1];
+    h->is_open_thr =
+        hq_xalloc(h->rank_count * sizeof(*h->is_open_thr)); /* lives as long as the process, as libpmix does */
     int rc = pmix_info_job(&l, conf, first, err);
     if (rc < 0) {
         pmix_list_fini(&l);
@@ -109,6 +114,10 @@ pmix_host_create(struct pmix_host **ret, struct ev_loop *loop, const struct pmix
     h->ops = ops;
     h->ctx = ctx;
     PMIX_LOAD_NSPACE(h->nspace, conf->nspace);
+    h->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (h->event_fd < 0) {
+        return hq_err_sys(err, -errno, "Cannot make an eventfd");
+    }
     int rc = hq_bridge_create(&h->bridge, loop, BRIDGE_ITEMS, call_drop, err);
     if (rc == 0) {
         rc = server_open(h, conf, err);
@@ -175,23 +184,58 @@ pmix_host_drain(struct pmix_host *h)
     (void)hq_bridge_drain(h->bridge);
 }
 
-static void
-on_forgotten_thr(pmix_status_t status, void *fd)
+void
+pmix_host_wake_thr(struct pmix_host *h)
 {
     uint64_t one = 1;
 
-    (void)status;
-    (void)!write((int)(intptr_t)fd, &one, sizeof one); /* an eventfd takes it */
+    (void)!write(h->event_fd, &one, sizeof one); /* an eventfd takes it */
 }
 
+static void
+on_forgotten_thr(pmix_status_t status, void *ctx)
+{
+    struct pmix_host *h = ctx;
+
+    (void)status;
+    __atomic_store_n(&h->is_forgotten, true, __ATOMIC_RELEASE);
+    pmix_host_wake_thr(h);
+}
+
+static bool
+are_all_gone(const struct pmix_host *h)
+{
+    return __atomic_load_n(&h->open_count, __ATOMIC_ACQUIRE) == 0;
+}
+
+static bool
+is_forgotten(const struct pmix_host *h)
+{
+    return __atomic_load_n(&h->is_forgotten, __ATOMIC_ACQUIRE);
+}
+
+static void
+wait_until(const struct pmix_host *h, bool (*is_so)(const struct pmix_host *h), hq_ms until_ms)
+{
+    struct pollfd p = {.fd = h->event_fd, .events = POLLIN};
+    uint64_t count;
+
+    for (hq_ms now_ms = hq_clock_ms(); !is_so(h) && now_ms < until_ms; now_ms = hq_clock_ms()) {
+        if (poll(&p, 1, (int)(until_ms - now_ms)) > 0) {
+            (void)!read(h->event_fd, &count, sizeof count);
+        }
+    }
+}
+
+#define GONE_MS_MAX 200 /* libpmix does not tell of every end, so this wait has a short bound of its own */
+
+/* libpmix removes what a rank left when it sees the end of its connection; it must not have forgotten the rank by then. */
 void
 pmix_host_forget(struct pmix_host *h, int timeout_ms)
 {
-    int fd = eventfd(0, EFD_CLOEXEC); /* stays open: the call may come later than we wait */
-    struct pollfd p = {.fd = fd, .events = POLLIN};
+    hq_ms until_ms = hq_clock_ms() + timeout_ms;
 
-    if (fd >= 0) {
-        PMIx_server_deregister_nspace(h->nspace, on_forgotten_thr, (void *)(intptr_t)fd);
-        (void)poll(&p, 1, timeout_ms);
-    }
+    wait_until(h, are_all_gone, HQ_MIN(until_ms, hq_clock_ms() + GONE_MS_MAX));
+    PMIx_server_deregister_nspace(h->nspace, on_forgotten_thr, h);
+    wait_until(h, is_forgotten, until_ms);
 }

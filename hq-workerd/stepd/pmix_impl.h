@@ -19,6 +19,10 @@ struct pmix_host {
     void *ctx;
     pmix_nspace_t nspace;
     uint32_t rank_count;
+    bool *is_open_thr;   /* by rank: connected, and neither finalized nor lost */
+    uint32_t open_count; /* of them; written on libpmix's thread, atomic */
+    int event_fd;        /* an eventfd: one of them less, or the step is forgotten */
+    bool is_forgotten;   /* atomic */
 };
 
 enum pmix_call_kind {
@@ -45,6 +49,7 @@ struct pmix_call { /* one up-call on its way to the loop; a collective lives unt
     void *fn_ctx;
 };
 
+void pmix_host_wake_thr(struct pmix_host *h); /* whoever waits on event_fd */
 void pmix_call_free(struct pmix_call *c);
 void pmix_call_run(void *host, void *call); /* on the loop */
 
